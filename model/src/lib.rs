@@ -1,0 +1,19 @@
+//! The words of dc: ids, subtasks, topology, decisions, wire messages, domain and list readers.
+//! Bytes in, values out: there is no I/O here, and nothing that knows a process or a file.
+
+pub mod codec;
+pub mod cpuset;
+pub mod exit;
+pub mod ids;
+pub mod outcome;
+pub mod record;
+pub mod subtask;
+pub mod topology;
+pub mod wire;
+
+pub use cpuset::CpuSet;
+pub use ids::{Attempt, JobUuid, Rank, Restart, Step, SubtaskId, Tick};
+pub use outcome::{LaunchStage, Outcome, ResultMeta};
+pub use record::{GiveUp, Record, StopReason};
+pub use subtask::{Block, Subtask};
+pub use topology::{Core, NumaDomain, Topology};

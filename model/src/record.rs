@@ -1,0 +1,115 @@
+//! The decisions of the core, one record each. The journal keeps them; replaying them rebuilds the state.
+//! Their bytes are spool's business (docs/spool-format.md).
+
+use crate::{Attempt, CpuSet, Outcome, Rank, Restart, ResultMeta, SubtaskId};
+
+/// Why an attempt was given up without counting against the restarts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum GiveUp {
+    /// dc stopped it: a time limit, Ctrl-C, or another subtask's final failure.
+    Stopped = 1,
+    /// The starter died, and its ranks with it.
+    StarterLost = 2,
+    /// dcrun died; what ran then was killed.
+    RunLost = 3,
+}
+
+/// Why the job starts nothing new.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum StopReason {
+    /// A subtask failed for good, without `--keep-going`.
+    SubtaskFailed,
+    /// The time limit.
+    TimeLimit,
+    /// The second Ctrl-C.
+    Interrupted,
+    /// dcrun was told to end by this signal.
+    Signal(u8),
+    /// Nobody reads standard output.
+    BrokenPipe,
+    /// The surroundings failed (a full disk, a starter that cannot start): dcrun says which.
+    Error,
+}
+
+/// A decision.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Record {
+    /// A dcrun (or scheduler) took the job up: the first record of every epoch.
+    Epoch {
+        /// 1 for the first run, +1 for each resume.
+        epoch: u64,
+    },
+    /// The attempt may start. Durable before its launch; one that never started costs only its number.
+    Granted {
+        /// Which subtask.
+        subtask: SubtaskId,
+        /// Its attempt.
+        attempt: Attempt,
+    },
+    /// A granted attempt was given a lane and cores.
+    Launched {
+        /// Which subtask.
+        subtask: SubtaskId,
+        /// Its attempt.
+        attempt: Attempt,
+        /// Its lane.
+        rank: Rank,
+        /// Its CPUs, by the OS's numbers; empty when it is not bound.
+        cpus: CpuSet,
+    },
+    /// It runs, from this checkpoint or from the beginning.
+    Started {
+        /// Which subtask.
+        subtask: SubtaskId,
+        /// Its attempt.
+        attempt: Attempt,
+        /// The checkpoint it goes on from.
+        from: Option<Restart>,
+    },
+    /// It ended well: the commit, once durable.
+    Done {
+        /// Which subtask.
+        subtask: SubtaskId,
+        /// Its attempt.
+        attempt: Attempt,
+        /// The result it left, if any.
+        result: Option<ResultMeta>,
+    },
+    /// It failed by itself; this counts against the restarts.
+    AttemptFailed {
+        /// Which subtask.
+        subtask: SubtaskId,
+        /// Its attempt.
+        attempt: Attempt,
+        /// How it ended.
+        outcome: Outcome,
+        /// Whether it left a new checkpoint or progress.
+        advanced: bool,
+        /// Whether the subtask is tried again.
+        retry: bool,
+    },
+    /// It was given up; this does not count.
+    GivenUp {
+        /// Which subtask.
+        subtask: SubtaskId,
+        /// Its attempt.
+        attempt: Attempt,
+        /// Why.
+        why: GiveUp,
+    },
+    /// Nothing new starts from here on, in this epoch.
+    Stopping {
+        /// Why.
+        reason: StopReason,
+    },
+    /// All subtasks are computed; their results are being merged.
+    Merging,
+    /// The merged file is in place.
+    Merged,
+    /// The job's end in this epoch.
+    Ended {
+        /// dcrun's exit status.
+        status: u8,
+    },
+}

@@ -1,0 +1,514 @@
+//! What dcrun and the starter say to each other over their socket, and the frames it is cut into.
+//!
+//! A frame is a length (u32, of what follows), a kind (u8) and a body, little-endian. The first message each way
+//! carries [`VERSION`]; another version is refused. A second socket carries [`Output`] frames only, so that a
+//! reader who does not read never delays a decision.
+
+use crate::codec::{DecodeError, Reader, Writer};
+use crate::{Attempt, Block, CpuSet, JobUuid, LaunchStage, Outcome, Rank, Restart, ResultMeta, SubtaskId};
+
+/// The version both must speak.
+pub const VERSION: u16 = 1;
+
+/// The longest frame accepted, in bytes: room for the largest argument list and environment that Linux takes.
+pub const FRAME_BYTES_MAX: usize = 16 << 20;
+
+/// The longest piece of output in one frame, in bytes; longer lines are split.
+pub const LINE_BYTES_MAX: usize = 64 << 10;
+
+/// What the starter needs to know once.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hello {
+    /// The job.
+    pub job: JobUuid,
+    /// Its spool directory, absolute.
+    pub spool: Vec<u8>,
+    /// The ranks' working directory, absolute.
+    pub cwd: Vec<u8>,
+    /// The kernel's file, absolute.
+    pub program: Vec<u8>,
+    /// The kernel's argv, from argv[0] on.
+    pub argv: Vec<Vec<u8>>,
+    /// The environment all ranks share, `NAME=value` each; the DC_ variables of a subtask come on top.
+    pub env: Vec<Vec<u8>>,
+    /// How many lanes the job has.
+    pub ranks: u32,
+    /// Time between the signal and SIGKILL, in ms.
+    pub grace_ms: u64,
+    /// Whether OMP_NUM_THREADS, OMP_PLACES and OMP_PROC_BIND are set to match the CPUs.
+    pub openmp: bool,
+}
+
+/// One attempt to be launched.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Launch {
+    /// Which subtask.
+    pub subtask: SubtaskId,
+    /// Its attempt.
+    pub attempt: Attempt,
+    /// Its lane.
+    pub rank: Rank,
+    /// CPUs to bind it to; empty: not bound.
+    pub cpus: CpuSet,
+    /// Cores it was given, for OMP_NUM_THREADS.
+    pub cores: u32,
+    /// The OS's NUMA node to prefer memory from.
+    pub numa: Option<u32>,
+    /// Its cost.
+    pub cells: u64,
+    /// Its block.
+    pub block: Option<Block>,
+    /// Arguments after the kernel's own.
+    pub args: Vec<Vec<u8>>,
+    /// Only checkpoints older than this one may be gone on from (two restarts from it failed).
+    pub before: Option<Restart>,
+}
+
+/// dcrun to the starter.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ToStarter {
+    /// First of all.
+    Hello(Box<Hello>),
+    /// Launch this.
+    Launch(Box<Launch>),
+    /// Send this signal to one attempt's group (and SIGCONT), SIGKILL after the grace.
+    Stop {
+        /// Which subtask.
+        subtask: SubtaskId,
+        /// Its attempt; another one running there is left alone.
+        attempt: Attempt,
+        /// The signal's number.
+        signal: u8,
+    },
+    /// Kill everything at once.
+    KillAll,
+    /// Nothing will be launched any more: end when all has ended and all output is sent.
+    Bye,
+}
+
+/// The starter to dcrun.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FromStarter {
+    /// Answer to Hello.
+    Ready {
+        /// The starter's process.
+        pid: u32,
+    },
+    /// The attempt's exec has succeeded.
+    Started {
+        /// Which subtask.
+        subtask: SubtaskId,
+        /// Its attempt.
+        attempt: Attempt,
+        /// Its process.
+        pid: u32,
+        /// The checkpoint it was told to go on from.
+        from: Option<Restart>,
+    },
+    /// The attempt ended; its group is dead. For one that could not be launched this comes without Started.
+    Ended {
+        /// Which subtask.
+        subtask: SubtaskId,
+        /// Its attempt.
+        attempt: Attempt,
+        /// How.
+        outcome: Outcome,
+        /// From exec to end, in ns.
+        ran_ns: u64,
+        /// Whether dc had signalled it before it ended.
+        stopped: bool,
+        /// Its newest valid checkpoint, where it left one; not looked for after a success.
+        checkpoint: Option<Restart>,
+        /// Cells it reported as done.
+        progress_cells: u64,
+        /// The result it committed, if any.
+        result: Option<ResultMeta>,
+    },
+    /// The rank's CPUs are not the ones it was given.
+    Rebound {
+        /// Which subtask.
+        subtask: SubtaskId,
+        /// Its lane.
+        rank: Rank,
+        /// What it was given.
+        wanted: CpuSet,
+        /// What it has now.
+        found: CpuSet,
+    },
+    /// One line for the user: a checkpoint passed over, a policy that could not be set.
+    Notice {
+        /// The line.
+        text: String,
+    },
+}
+
+/// A piece of a rank's output: whole lines, except where [`Output::last`] is set or a line is too long.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Output {
+    /// Which subtask.
+    pub subtask: SubtaskId,
+    /// Its attempt.
+    pub attempt: Attempt,
+    /// Its lane.
+    pub rank: Rank,
+    /// Whether it came from standard error.
+    pub stderr: bool,
+    /// Whether this stream has ended with it.
+    pub last: bool,
+    /// At most [`LINE_BYTES_MAX`] bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Takes whole frames off the front of a byte stream.
+#[derive(Default, Debug)]
+pub struct FrameBuffer {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl FrameBuffer {
+    /// Adds what was read.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.start > 0 && self.start == self.bytes.len() {
+            self.bytes.clear();
+            self.start = 0;
+        } else if self.start > FRAME_BYTES_MAX {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next whole frame: its kind and body.
+    ///
+    /// # Errors
+    /// When its length is 0 or above [`FRAME_BYTES_MAX`]: the stream is not ours, nothing after it can be read.
+    pub fn next_frame(&mut self) -> Result<Option<(u8, &[u8])>, DecodeError> {
+        let rest = &self.bytes[self.start..];
+        let Some((head, body)) = rest.split_at_checked(4) else { return Ok(None) };
+        let len = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        if len == 0 || len > FRAME_BYTES_MAX {
+            return Err(DecodeError::Impossible("frame length"));
+        }
+        if body.len() < len {
+            return Ok(None);
+        }
+        let at = self.start + 4;
+        self.start = at + len;
+        Ok(Some((self.bytes[at], &self.bytes[at + 1..at + len])))
+    }
+
+    /// Whether a frame has begun and not ended.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        self.start < self.bytes.len()
+    }
+}
+
+/// Appends one frame: `body` writes what follows the kind.
+///
+/// # Panics
+/// When the body is above [`FRAME_BYTES_MAX`]; callers check what comes from users first.
+pub fn frame(out: &mut Vec<u8>, kind: u8, body: impl FnOnce(&mut Writer)) {
+    let start = out.len();
+    let mut w = Writer { bytes: std::mem::take(out) };
+    w.u32(0);
+    w.u8(kind);
+    body(&mut w);
+    *out = w.bytes;
+    let len = out.len() - start - 4;
+    assert!(len <= FRAME_BYTES_MAX, "a frame of {len} bytes");
+    out[start..start + 4].copy_from_slice(&(len as u32).to_le_bytes());
+}
+
+fn put_list(w: &mut Writer, list: &[Vec<u8>]) {
+    w.u32(list.len() as u32);
+    list.iter().for_each(|item| w.bytes(item));
+}
+
+fn get_list(r: &mut Reader<'_>) -> Result<Vec<Vec<u8>>, DecodeError> {
+    (0..r.count(4)?).map(|_| r.bytes().map(<[u8]>::to_vec)).collect()
+}
+
+fn put_cpus(w: &mut Writer, cpus: &CpuSet) {
+    w.u32(cpus.words().len() as u32);
+    cpus.words().iter().for_each(|word| w.u64(*word));
+}
+
+fn get_cpus(r: &mut Reader<'_>) -> Result<CpuSet, DecodeError> {
+    let words = (0..r.count(8)?).map(|_| r.u64()).collect::<Result<_, _>>()?;
+    Ok(CpuSet::from_words(words))
+}
+
+fn put_option<T>(w: &mut Writer, value: Option<T>, put: impl FnOnce(&mut Writer, T)) {
+    w.u8(u8::from(value.is_some()));
+    if let Some(value) = value {
+        put(w, value);
+    }
+}
+
+fn get_option<'a, T>(
+    r: &mut Reader<'a>,
+    get: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>,
+) -> Result<Option<T>, DecodeError> {
+    Ok(if r.bool()? { Some(get(r)?) } else { None })
+}
+
+fn put_restart(w: &mut Writer, from: Restart) {
+    w.u32(from.attempt.0);
+    w.u64(from.step);
+}
+
+fn get_restart(r: &mut Reader<'_>) -> Result<Restart, DecodeError> {
+    Ok(Restart { attempt: Attempt(r.u32()?), step: r.u64()? })
+}
+
+fn put_outcome(w: &mut Writer, outcome: Outcome) {
+    match outcome {
+        Outcome::Exited(status) => {
+            w.u8(1);
+            w.u8(status);
+        }
+        Outcome::Signalled(signal) => {
+            w.u8(2);
+            w.u8(signal);
+        }
+        Outcome::NotLaunched { stage, errno } => {
+            w.u8(3);
+            w.u8(stage as u8);
+            w.i32(errno);
+        }
+    }
+}
+
+fn get_outcome(r: &mut Reader<'_>) -> Result<Outcome, DecodeError> {
+    Ok(match r.u8()? {
+        1 => Outcome::Exited(r.u8()?),
+        2 => Outcome::Signalled(r.u8()?),
+        3 => Outcome::NotLaunched {
+            stage: LaunchStage::from_number(r.u8()?).ok_or(DecodeError::Unknown("launch stage"))?,
+            errno: r.i32()?,
+        },
+        _ => return Err(DecodeError::Unknown("outcome")),
+    })
+}
+
+impl ToStarter {
+    /// Appends its frame.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Hello(hello) => frame(out, 1, |w| {
+                w.u16(VERSION);
+                w.raw(&hello.job.0);
+                w.bytes(&hello.spool);
+                w.bytes(&hello.cwd);
+                w.bytes(&hello.program);
+                put_list(w, &hello.argv);
+                put_list(w, &hello.env);
+                w.u32(hello.ranks);
+                w.u64(hello.grace_ms);
+                w.u8(u8::from(hello.openmp));
+            }),
+            Self::Launch(launch) => frame(out, 2, |w| {
+                w.u32(launch.subtask.0);
+                w.u32(launch.attempt.0);
+                w.u32(launch.rank.0);
+                put_cpus(w, &launch.cpus);
+                w.u32(launch.cores);
+                put_option(w, launch.numa, |w, node| w.u32(node));
+                w.u64(launch.cells);
+                put_option(w, launch.block, |w, b| {
+                    [b.x0, b.y0, b.x1, b.y1].into_iter().for_each(|v| w.u32(v))
+                });
+                put_list(w, &launch.args);
+                put_option(w, launch.before, put_restart);
+            }),
+            Self::Stop { subtask, attempt, signal } => frame(out, 3, |w| {
+                w.u32(subtask.0);
+                w.u32(attempt.0);
+                w.u8(*signal);
+            }),
+            Self::KillAll => frame(out, 4, |_| {}),
+            Self::Bye => frame(out, 5, |_| {}),
+        }
+    }
+
+    /// Reads one frame.
+    ///
+    /// # Errors
+    /// When it is not one of these messages, or of another version.
+    pub fn decode(kind: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        let r = &mut Reader::new(body);
+        let message = match kind {
+            1 => {
+                if r.u16()? != VERSION {
+                    return Err(DecodeError::Unknown("version"));
+                }
+                Self::Hello(Box::new(Hello {
+                    job: JobUuid(r.array()?),
+                    spool: r.bytes()?.to_vec(),
+                    cwd: r.bytes()?.to_vec(),
+                    program: r.bytes()?.to_vec(),
+                    argv: get_list(r)?,
+                    env: get_list(r)?,
+                    ranks: r.u32()?,
+                    grace_ms: r.u64()?,
+                    openmp: r.bool()?,
+                }))
+            }
+            2 => Self::Launch(Box::new(Launch {
+                subtask: SubtaskId(r.u32()?),
+                attempt: Attempt(r.u32()?),
+                rank: Rank(r.u32()?),
+                cpus: get_cpus(r)?,
+                cores: r.u32()?,
+                numa: get_option(r, Reader::u32)?,
+                cells: r.u64()?,
+                block: get_option(r, |r| {
+                    Ok(Block { x0: r.u32()?, y0: r.u32()?, x1: r.u32()?, y1: r.u32()? })
+                })?,
+                args: get_list(r)?,
+                before: get_option(r, get_restart)?,
+            })),
+            3 => Self::Stop { subtask: SubtaskId(r.u32()?), attempt: Attempt(r.u32()?), signal: r.u8()? },
+            4 => Self::KillAll,
+            5 => Self::Bye,
+            _ => return Err(DecodeError::Unknown("message")),
+        };
+        r.end()?;
+        Ok(message)
+    }
+}
+
+impl FromStarter {
+    /// Appends its frame.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Ready { pid } => frame(out, 65, |w| {
+                w.u16(VERSION);
+                w.u32(*pid);
+            }),
+            Self::Started { subtask, attempt, pid, from } => frame(out, 66, |w| {
+                w.u32(subtask.0);
+                w.u32(attempt.0);
+                w.u32(*pid);
+                put_option(w, *from, put_restart);
+            }),
+            Self::Ended {
+                subtask,
+                attempt,
+                outcome,
+                ran_ns,
+                stopped,
+                checkpoint,
+                progress_cells,
+                result,
+            } => {
+                frame(out, 67, |w| {
+                    w.u32(subtask.0);
+                    w.u32(attempt.0);
+                    put_outcome(w, *outcome);
+                    w.u64(*ran_ns);
+                    w.u8(u8::from(*stopped));
+                    put_option(w, *checkpoint, put_restart);
+                    w.u64(*progress_cells);
+                    put_option(w, *result, |w, meta| {
+                        w.u64(meta.len);
+                        w.u32(meta.crc);
+                    });
+                });
+            }
+            Self::Rebound { subtask, rank, wanted, found } => frame(out, 68, |w| {
+                w.u32(subtask.0);
+                w.u32(rank.0);
+                put_cpus(w, wanted);
+                put_cpus(w, found);
+            }),
+            Self::Notice { text } => frame(out, 69, |w| w.bytes(text.as_bytes())),
+        }
+    }
+
+    /// Reads one frame.
+    ///
+    /// # Errors
+    /// When it is not one of these messages, or of another version.
+    pub fn decode(kind: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        let r = &mut Reader::new(body);
+        let message = match kind {
+            65 => {
+                if r.u16()? != VERSION {
+                    return Err(DecodeError::Unknown("version"));
+                }
+                Self::Ready { pid: r.u32()? }
+            }
+            66 => Self::Started {
+                subtask: SubtaskId(r.u32()?),
+                attempt: Attempt(r.u32()?),
+                pid: r.u32()?,
+                from: get_option(r, get_restart)?,
+            },
+            67 => Self::Ended {
+                subtask: SubtaskId(r.u32()?),
+                attempt: Attempt(r.u32()?),
+                outcome: get_outcome(r)?,
+                ran_ns: r.u64()?,
+                stopped: r.bool()?,
+                checkpoint: get_option(r, get_restart)?,
+                progress_cells: r.u64()?,
+                result: get_option(r, |r| Ok(ResultMeta { len: r.u64()?, crc: r.u32()? }))?,
+            },
+            68 => Self::Rebound {
+                subtask: SubtaskId(r.u32()?),
+                rank: Rank(r.u32()?),
+                wanted: get_cpus(r)?,
+                found: get_cpus(r)?,
+            },
+            69 => Self::Notice { text: String::from_utf8_lossy(r.bytes()?).into_owned() },
+            _ => return Err(DecodeError::Unknown("message")),
+        };
+        r.end()?;
+        Ok(message)
+    }
+}
+
+impl Output {
+    /// The kind of its frame.
+    pub const KIND: u8 = 129;
+
+    /// Appends its frame.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        frame(out, Self::KIND, |w| {
+            w.u32(self.subtask.0);
+            w.u32(self.attempt.0);
+            w.u32(self.rank.0);
+            w.u8(u8::from(self.stderr));
+            w.u8(u8::from(self.last));
+            w.bytes(&self.bytes);
+        });
+    }
+
+    /// Reads one frame.
+    ///
+    /// # Errors
+    /// When it is not a piece of output.
+    pub fn decode(kind: u8, body: &[u8]) -> Result<Self, DecodeError> {
+        if kind != Self::KIND {
+            return Err(DecodeError::Unknown("message"));
+        }
+        let r = &mut Reader::new(body);
+        let output = Self {
+            subtask: SubtaskId(r.u32()?),
+            attempt: Attempt(r.u32()?),
+            rank: Rank(r.u32()?),
+            stderr: r.bool()?,
+            last: r.bool()?,
+            bytes: r.bytes()?.to_vec(),
+        };
+        r.end()?;
+        Ok(output)
+    }
+}
+
+#[cfg(test)]
+#[path = "wire_tests.rs"]
+mod tests;

@@ -1,0 +1,157 @@
+//! Golden bytes and mutations of the wire messages.
+
+use super::*;
+
+fn hello() -> ToStarter {
+    ToStarter::Hello(Box::new(Hello {
+        job: JobUuid([7; 16]),
+        spool: b"/s".to_vec(),
+        cwd: b"/".to_vec(),
+        program: b"/bin/true".to_vec(),
+        argv: vec![b"true".to_vec(), b"x".to_vec()],
+        env: vec![b"A=1".to_vec()],
+        ranks: 3,
+        grace_ms: 30_000,
+        openmp: true,
+    }))
+}
+
+fn to_starter() -> Vec<ToStarter> {
+    let launch = Launch {
+        subtask: SubtaskId(4),
+        attempt: Attempt(2),
+        rank: Rank(1),
+        cpus: CpuSet::from_iter([0, 65]),
+        cores: 2,
+        numa: Some(1),
+        cells: 99,
+        block: Some(Block { x0: 0, y0: 1, x1: 2, y1: 3 }),
+        args: vec![b"--fast".to_vec()],
+        before: Some(Restart { attempt: Attempt(1), step: 10 }),
+    };
+    let stop = ToStarter::Stop { subtask: SubtaskId(4), attempt: Attempt(2), signal: 15 };
+    vec![hello(), ToStarter::Launch(Box::new(launch)), stop, ToStarter::KillAll, ToStarter::Bye]
+}
+
+fn from_starter() -> Vec<FromStarter> {
+    let (subtask, attempt) = (SubtaskId(4), Attempt(2));
+    let ended = |outcome| FromStarter::Ended {
+        subtask,
+        attempt,
+        outcome,
+        ran_ns: 12,
+        stopped: false,
+        checkpoint: Some(Restart { attempt, step: 5 }),
+        progress_cells: 8,
+        result: Some(ResultMeta { len: 800, crc: 0xdead_beef }),
+    };
+    vec![
+        FromStarter::Ready { pid: 77 },
+        FromStarter::Started { subtask, attempt, pid: 78, from: None },
+        ended(Outcome::Exited(1)),
+        ended(Outcome::Signalled(9)),
+        ended(Outcome::NotLaunched { stage: LaunchStage::Exec, errno: 8 }),
+        FromStarter::Rebound {
+            subtask,
+            rank: Rank(1),
+            wanted: CpuSet::from_iter([1]),
+            found: CpuSet::from_iter([0, 1]),
+        },
+        FromStarter::Notice { text: "passed over".to_owned() },
+    ]
+}
+
+fn only_frame(bytes: &[u8]) -> (u8, Vec<u8>) {
+    let mut buffer = FrameBuffer::default();
+    for byte in bytes {
+        assert!(buffer.next_frame().unwrap().is_none(), "no frame before its last byte");
+        buffer.push(&[*byte]);
+    }
+    let (kind, body) = buffer.next_frame().unwrap().unwrap();
+    let got = (kind, body.to_vec());
+    assert!(!buffer.is_partial());
+    got
+}
+
+#[test]
+fn messages_read_what_they_write() {
+    for message in to_starter() {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        let (kind, body) = only_frame(&bytes);
+        assert_eq!(ToStarter::decode(kind, &body), Ok(message));
+        for cut in 0..body.len() {
+            assert!(ToStarter::decode(kind, &body[..cut]).is_err(), "cut at {cut}");
+        }
+    }
+    for message in from_starter() {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        let (kind, body) = only_frame(&bytes);
+        assert_eq!(FromStarter::decode(kind, &body), Ok(message.clone()));
+        if !matches!(message, FromStarter::Notice { .. }) {
+            let longer = [&body[..], &[0]].concat();
+            assert_eq!(FromStarter::decode(kind, &longer), Err(DecodeError::Trailing));
+        }
+    }
+}
+
+#[test]
+fn no_flipped_bit_panics() {
+    for message in to_starter() {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        for at in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[at / 8] ^= 1 << (at % 8);
+            let mut buffer = FrameBuffer::default();
+            buffer.push(&flipped);
+            if let Ok(Some((kind, body))) = buffer.next_frame() {
+                let _ = ToStarter::decode(kind, body);
+                let _ = FromStarter::decode(kind, body);
+                let _ = Output::decode(kind, body);
+            }
+        }
+    }
+}
+
+#[test]
+fn golden_bytes() {
+    let mut bytes = Vec::new();
+    ToStarter::Stop { subtask: SubtaskId(1), attempt: Attempt(2), signal: 15 }.encode(&mut bytes);
+    assert_eq!(bytes, [10, 0, 0, 0, 3, 1, 0, 0, 0, 2, 0, 0, 0, 15]);
+    bytes.clear();
+    FromStarter::Ready { pid: 0x0102 }.encode(&mut bytes);
+    assert_eq!(bytes, [7, 0, 0, 0, 65, 1, 0, 2, 1, 0, 0]);
+    bytes.clear();
+    let output = Output {
+        subtask: SubtaskId(1),
+        attempt: Attempt(1),
+        rank: Rank(2),
+        stderr: true,
+        last: false,
+        bytes: b"hi\n".to_vec(),
+    };
+    output.encode(&mut bytes);
+    assert_eq!(bytes[..5], [22, 0, 0, 0, 129]);
+    let (kind, body) = only_frame(&bytes);
+    assert_eq!(Output::decode(kind, &body), Ok(output));
+}
+
+#[test]
+fn another_version_is_refused() {
+    let mut bytes = Vec::new();
+    hello().encode(&mut bytes);
+    bytes[5] = 2;
+    let (kind, body) = only_frame(&bytes);
+    assert_eq!(ToStarter::decode(kind, &body), Err(DecodeError::Unknown("version")));
+}
+
+#[test]
+fn impossible_lengths_are_refused() {
+    for len in [0, u32::MAX] {
+        let mut buffer = FrameBuffer::default();
+        buffer.push(&len.to_le_bytes());
+        assert!(buffer.next_frame().is_err());
+    }
+}
