@@ -84,7 +84,9 @@ pub enum Record {
         attempt: Attempt,
         /// How it ended.
         outcome: Outcome,
-        /// Whether it left a new checkpoint or progress.
+        /// The newest valid checkpoint it left, if any.
+        checkpoint: Option<Restart>,
+        /// Whether it got further than any attempt before it: a new checkpoint, or more cells done.
         advanced: bool,
         /// Whether the subtask is tried again.
         retry: bool,
