@@ -3,6 +3,7 @@
 
 pub mod codec;
 pub mod cpuset;
+pub mod domain;
 pub mod exit;
 pub mod ids;
 pub mod outcome;
@@ -12,6 +13,7 @@ pub mod topology;
 pub mod wire;
 
 pub use cpuset::CpuSet;
+pub use domain::{Domain, DomainError};
 pub use ids::{Attempt, JobUuid, Rank, Restart, Step, SubtaskId, Tick};
 pub use outcome::{LaunchStage, Outcome, ResultMeta};
 pub use record::{GiveUp, Record, StopReason};
