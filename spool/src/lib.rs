@@ -1,4 +1,7 @@
-//! The one module of file rules, and the formats of all durable files of a job.
+//! The spool: the only code that knows how dc's durable files are written, read and named.
+//! What is in them is drawn byte by byte in `docs/spool-format.md`.
 
-pub mod progress;
-pub mod result;
+#[cfg(any(test, feature = "fakes"))]
+pub mod fakes;
+pub mod files;
+pub mod header;

@@ -1,0 +1,138 @@
+//! A disk that fails its N-th call, once or from then on, and keeps a list of all calls.
+
+use crate::files::{Disk, Linux, Op};
+use nix::errno::Errno;
+use std::ffi::OsStr;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// How a call fails.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// It does nothing and reports this errno.
+    Error(Errno),
+    /// A write does only its first byte, and reports so; any other call does all it should.
+    Short,
+    /// It does all it should, and reports this errno all the same.
+    DoneBut(Errno),
+}
+
+/// A call that was made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Call {
+    /// Which.
+    pub op: Op,
+    /// The name it was given, if it has one.
+    pub name: Option<String>,
+}
+
+#[derive(Default, Debug)]
+struct State {
+    calls: Vec<Call>,
+}
+
+/// A real disk with a fault at its `first`-th call, counted from 0.
+#[derive(Debug)]
+pub struct FailingDisk {
+    first: usize,
+    fault: Fault,
+    persistent: bool,
+    /// The calls that may fail; those that undo (removing) have a disk of their own to trust.
+    ops: fn(Op) -> bool,
+    state: Mutex<State>,
+}
+
+impl FailingDisk {
+    /// Fails the `first`-th call that changes something for good, counted from 0; with `persistent` every later one too.
+    #[must_use]
+    pub fn new(first: usize, fault: Fault, persistent: bool) -> Self {
+        let ops = |op| !matches!(op, Op::Remove | Op::RemoveDir);
+        Self { first, fault, persistent, ops, state: Mutex::default() }
+    }
+
+    /// Never fails; only keeps the list.
+    #[must_use]
+    pub fn never() -> Self {
+        Self::new(usize::MAX, Fault::Short, false)
+    }
+
+    /// The calls so far.
+    #[must_use]
+    pub fn calls(&self) -> Vec<Call> {
+        self.state().calls.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts the call; the fault that it meets.
+    fn meets(&self, op: Op, name: Option<&OsStr>) -> Option<Fault> {
+        let mut state = self.state();
+        if !(self.ops)(op) {
+            return None;
+        }
+        let n = state.calls.len();
+        state.calls.push(Call { op, name: name.map(|n| n.to_string_lossy().into_owned()) });
+        let hit = n == self.first || (self.persistent && n > self.first);
+        hit.then_some(self.fault)
+    }
+
+    fn run<T>(&self, op: Op, name: Option<&OsStr>, call: impl FnOnce() -> nix::Result<T>) -> nix::Result<T> {
+        match self.meets(op, name) {
+            None | Some(Fault::Short) => call(),
+            Some(Fault::Error(errno)) => Err(errno),
+            Some(Fault::DoneBut(errno)) => call().and(Err(errno)),
+        }
+    }
+}
+
+impl Disk for FailingDisk {
+    fn create(&self, dir: BorrowedFd<'_>, name: &OsStr, mode: u32) -> nix::Result<OwnedFd> {
+        match self.meets(Op::Create, Some(name)) {
+            // Doing it and saying no would leave a name that nobody knows of; no file system does that.
+            Some(Fault::Error(errno) | Fault::DoneBut(errno)) => Err(errno),
+            None | Some(Fault::Short) => Linux.create(dir, name, mode),
+        }
+    }
+    fn make_dir(&self, dir: BorrowedFd<'_>, name: &OsStr, mode: u32) -> nix::Result<()> {
+        self.run(Op::MakeDir, Some(name), || Linux.make_dir(dir, name, mode))
+    }
+    fn set_mode(&self, file: BorrowedFd<'_>, mode: u32) -> nix::Result<()> {
+        self.run(Op::Mode, None, || Linux.set_mode(file, mode))
+    }
+    fn allocate(&self, file: BorrowedFd<'_>, offset: u64, len: u64) -> nix::Result<()> {
+        self.run(Op::Allocate, None, || Linux.allocate(file, offset, len))
+    }
+    fn write(&self, file: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> nix::Result<usize> {
+        match self.meets(Op::Write, None) {
+            None => Linux.write(file, bytes, offset),
+            Some(Fault::Error(errno)) => Err(errno),
+            Some(Fault::Short) => Linux.write(file, &bytes[..bytes.len().min(1)], offset),
+            Some(Fault::DoneBut(errno)) => Linux.write(file, bytes, offset).and(Err(errno)),
+        }
+    }
+    fn sync_data(&self, file: BorrowedFd<'_>) -> nix::Result<()> {
+        self.run(Op::SyncData, None, || Linux.sync_data(file))
+    }
+    fn sync_dir(&self, dir: BorrowedFd<'_>) -> nix::Result<()> {
+        self.run(Op::SyncDir, None, || Linux.sync_dir(dir))
+    }
+    fn close(&self, file: OwnedFd) -> nix::Result<()> {
+        // The descriptor is gone in any case, as it is after close(2).
+        let closed = Linux.close(file);
+        self.run(Op::Close, None, || closed)
+    }
+    fn rename(&self, dir: BorrowedFd<'_>, from: &OsStr, to: &OsStr) -> nix::Result<()> {
+        self.run(Op::Rename, Some(to), || Linux.rename(dir, from, to))
+    }
+    fn rename_new(&self, dir: BorrowedFd<'_>, from: &OsStr, to: &OsStr) -> nix::Result<()> {
+        self.run(Op::RenameNew, Some(to), || Linux.rename_new(dir, from, to))
+    }
+    fn remove(&self, dir: BorrowedFd<'_>, name: &OsStr) -> nix::Result<()> {
+        self.run(Op::Remove, Some(name), || Linux.remove(dir, name))
+    }
+    fn remove_dir(&self, dir: BorrowedFd<'_>, name: &OsStr) -> nix::Result<()> {
+        self.run(Op::RemoveDir, Some(name), || Linux.remove_dir(dir, name))
+    }
+}

@@ -1,0 +1,5 @@
+//! The fakes: disks that fail on purpose. For tests only; nothing here is in a program that is installed.
+
+mod failing_disk;
+
+pub use failing_disk::{Call, FailingDisk, Fault};
