@@ -1,0 +1,106 @@
+//! What comes into the core and what it asks for in return.
+
+use crate::place::Placement;
+use dc_model::{Attempt, Outcome, Rank, Record, Restart, ResultMeta, StopReason, SubtaskId};
+
+/// Something happened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// The run begins; comes once, first.
+    Begin,
+    /// The journal holds every record up to this number, durably.
+    Durable {
+        /// The last durable record.
+        seq: u64,
+    },
+    /// How many grants to keep ahead of the launches; follows the time of a sync.
+    Window {
+        /// Grants.
+        grants: u32,
+    },
+    /// A rank runs.
+    Started {
+        /// Which subtask.
+        subtask: SubtaskId,
+        /// Its attempt.
+        attempt: Attempt,
+        /// The checkpoint it goes on from.
+        from: Option<Restart>,
+    },
+    /// A rank ended, or could not be launched.
+    Ended {
+        /// Which subtask.
+        subtask: SubtaskId,
+        /// Its attempt.
+        attempt: Attempt,
+        /// How.
+        outcome: Outcome,
+        /// How long it ran, in ns.
+        ran_ns: u64,
+        /// Whether dc had signalled it before.
+        stopped: bool,
+        /// The newest valid checkpoint it left.
+        checkpoint: Option<Restart>,
+        /// Cells it reported as done.
+        progress_cells: u64,
+        /// The result it committed.
+        result: Option<ResultMeta>,
+    },
+    /// The starter died, and all it ran with it; nothing of it is left.
+    StarterLost,
+    /// Stop the job.
+    Stop {
+        /// Why.
+        reason: StopReason,
+    },
+    /// The merge asked for has ended.
+    MergeEnded {
+        /// Whether the merged file is in place.
+        ok: bool,
+    },
+}
+
+/// The core asks for something to be done, in this order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// Append this record to the journal.
+    Append {
+        /// Its number; each is one more than the last.
+        seq: u64,
+        /// The decision.
+        record: Record,
+    },
+    /// Make the journal durable now: something waits for it.
+    Sync,
+    /// Launch this attempt.
+    Launch {
+        /// Which subtask.
+        subtask: SubtaskId,
+        /// Its attempt.
+        attempt: Attempt,
+        /// Its lane.
+        rank: Rank,
+        /// Its cores.
+        placement: Placement,
+        /// Only checkpoints older than this may be gone on from.
+        before: Option<Restart>,
+    },
+    /// Signal this attempt, SIGKILL after the grace.
+    Stop {
+        /// Which subtask.
+        subtask: SubtaskId,
+        /// Its attempt.
+        attempt: Attempt,
+        /// The signal.
+        signal: u8,
+    },
+    /// Start another starter.
+    StartStarter,
+    /// Merge the results.
+    Merge,
+    /// Leave with this status.
+    Finish {
+        /// dcrun's exit status.
+        status: u8,
+    },
+}

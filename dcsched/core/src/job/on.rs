@@ -1,0 +1,145 @@
+//! What the core makes of each event: proposals go through `commit`, nothing else changes the durable state.
+
+use super::durable::JobPhase;
+use super::event::Action;
+use super::{Job, restart};
+use dc_model::{Attempt, GiveUp, Outcome, Record, Restart, ResultMeta, StopReason, SubtaskId};
+
+/// Starters that may be lost in a row, without a subtask done in between, before the job stops.
+const STARTER_LOSSES_MAX: u32 = 8;
+
+const SIGINT: u8 = 2;
+const SIGTERM: u8 = 15;
+
+/// How an attempt ended, as the starter reports it.
+pub(super) struct End {
+    pub outcome: Outcome,
+    pub stopped: bool,
+    pub checkpoint: Option<Restart>,
+    pub progress_cells: u64,
+    pub result: Option<ResultMeta>,
+}
+
+impl Job {
+    /// Opens the epoch and gives up what an earlier one may have left running.
+    pub(super) fn on_begin(&mut self, out: &mut Vec<Action>) {
+        let epoch = self.durable.epoch + 1;
+        self.commit(Record::Epoch { epoch }, out);
+        for id in 0..self.durable.entries.len() {
+            let entry = &self.durable.entries[id];
+            if matches!(entry.phase, super::Phase::Granted | super::Phase::Computing) {
+                let (subtask, attempt) = (SubtaskId(id as u32), entry.attempt);
+                self.commit(Record::GivenUp { subtask, attempt, why: GiveUp::RunLost }, out);
+                self.live.wait(subtask);
+            }
+        }
+    }
+
+    /// Takes over the checkpoint the attempt goes on from. Without one there is nothing to remember.
+    pub(super) fn on_started(
+        &mut self,
+        subtask: SubtaskId,
+        attempt: Attempt,
+        from: Option<Restart>,
+        out: &mut Vec<Action>,
+    ) {
+        if from.is_some() && self.is_running(subtask, attempt) {
+            self.commit(Record::Started { subtask, attempt, from }, out);
+        }
+    }
+
+    /// An attempt ended: done, failed, or given up. One that is not running here any more is nobody's.
+    pub(super) fn on_ended(
+        &mut self,
+        subtask: SubtaskId,
+        attempt: Attempt,
+        end: &End,
+        out: &mut Vec<Action>,
+    ) {
+        if !self.is_running(subtask, attempt) {
+            self.fenced += 1;
+            return;
+        }
+        self.live.on_ended(subtask);
+        let reached = &mut self.live.cells_reached[subtask.index()];
+        let further = end.progress_cells > *reached;
+        *reached = end.progress_cells.max(*reached);
+        if end.stopped {
+            self.commit(Record::GivenUp { subtask, attempt, why: GiveUp::Stopped }, out);
+            self.live.wait(subtask);
+            return;
+        }
+        if end.outcome.success() {
+            self.live.starter_losses = 0;
+            self.commit(Record::Done { subtask, attempt, result: end.result }, out);
+            self.live.done_seq[subtask.index()] = self.durable.seq;
+            self.live.last_done_seq = self.durable.seq;
+            return;
+        }
+        let checkpoint = end.checkpoint.filter(|left| left.attempt == attempt);
+        let advanced = checkpoint.is_some() || further;
+        let failures = self.durable.entries[subtask.index()].failures.saturating_add(1);
+        let retry = restart::retries(end.outcome, advanced, failures, self.spec.restarts);
+        let outcome = end.outcome;
+        self.commit(Record::AttemptFailed { subtask, attempt, outcome, checkpoint, advanced, retry }, out);
+        if retry {
+            self.live.wait(subtask);
+        } else if !self.spec.keep_going {
+            self.on_stop(StopReason::SubtaskFailed, out);
+        }
+    }
+
+    /// The starter and all it ran are gone; another one gets the same subtasks, as new attempts.
+    pub(super) fn on_starter_lost(&mut self, out: &mut Vec<Action>) {
+        for running in self.live.all_running() {
+            let (subtask, attempt) = (running.subtask, running.attempt);
+            self.live.on_ended(subtask);
+            self.commit(Record::GivenUp { subtask, attempt, why: GiveUp::StarterLost }, out);
+            self.live.wait(subtask);
+        }
+        self.live.starter_losses += 1;
+        if self.durable.phase != JobPhase::Running {
+            return;
+        }
+        if self.live.starter_losses > STARTER_LOSSES_MAX {
+            self.on_stop(StopReason::Error, out);
+        } else {
+            out.push(Action::StartStarter);
+        }
+    }
+
+    /// Nothing new starts; what runs is stopped. The first reason stands.
+    pub(super) fn on_stop(&mut self, reason: StopReason, out: &mut Vec<Action>) {
+        if !matches!(self.durable.phase, JobPhase::Running | JobPhase::Merging) {
+            return;
+        }
+        self.commit(Record::Stopping { reason }, out);
+        let signal = match reason {
+            StopReason::Interrupted => SIGINT,
+            StopReason::Signal(signal) => signal,
+            _ => SIGTERM,
+        };
+        for running in self.live.all_running() {
+            out.push(Action::Stop { subtask: running.subtask, attempt: running.attempt, signal });
+        }
+    }
+
+    /// The merged file is in place, or it is not and the job ends with an error.
+    pub(super) fn on_merge_ended(&mut self, ok: bool, out: &mut Vec<Action>) {
+        if !self.live.merging {
+            return;
+        }
+        self.live.merging = false;
+        if self.durable.phase == JobPhase::Merging {
+            if ok {
+                self.commit(Record::Merged, out);
+            } else {
+                self.live.merge_failed = true;
+            }
+        }
+    }
+
+    fn is_running(&self, subtask: SubtaskId, attempt: Attempt) -> bool {
+        self.live.running(subtask).is_some_and(|running| running.attempt == attempt)
+    }
+}

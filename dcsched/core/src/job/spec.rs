@@ -1,0 +1,34 @@
+//! What the core is told about a job before it starts: costs, needs, lanes, policy, the node.
+
+use crate::place::Bind;
+use dc_model::Topology;
+
+/// What one subtask costs and needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Need {
+    /// Effective cells; 0: it never becomes a process.
+    pub cells: u64,
+    /// Cores; at least 1.
+    pub cores: u32,
+}
+
+/// A job on one node.
+#[derive(Clone, Debug)]
+pub struct JobSpec {
+    /// Its subtasks, by id.
+    pub needs: Vec<Need>,
+    /// Its lanes; at least 1.
+    pub ranks: u32,
+    /// Restarts a subtask may have.
+    pub restarts: u32,
+    /// Whether the other subtasks go on after one has failed for good.
+    pub keep_going: bool,
+    /// Whether results are merged at the end.
+    pub merge: bool,
+    /// The node.
+    pub topology: Topology,
+    /// How ranks are bound.
+    pub bind: Bind,
+    /// How many ranks may share a core; 1: none.
+    pub ranks_per_core: u32,
+}

@@ -1,0 +1,108 @@
+//! What the core would like next: grants, launches, the merge, the end. Each looks at queues only, and does nothing
+//! the second time.
+
+use super::durable::JobPhase;
+use super::event::Action;
+use super::live::Running;
+use super::{Job, Phase};
+use dc_model::{Record, StopReason, exit};
+
+impl Job {
+    /// Proposes all there is to propose.
+    pub(super) fn want(&mut self, out: &mut Vec<Action>) {
+        if self.durable.phase == JobPhase::Running {
+            self.want_grants(out);
+            self.want_launches(out);
+            self.want_merge(out);
+        }
+        self.want_end(out);
+        self.want_sync(out);
+    }
+
+    fn want_grants(&mut self, out: &mut Vec<Action>) {
+        while let Some(subtask) = self.live.next_to_grant() {
+            let attempt = self.durable.entries[subtask.index()].attempt.next();
+            self.commit(Record::Granted { subtask, attempt }, out);
+            self.live.on_granted(subtask, self.durable.seq);
+        }
+    }
+
+    fn want_launches(&mut self, out: &mut Vec<Action>) {
+        while let Some((subtask, rank, placement)) = self.live.try_launch(&self.spec) {
+            let entry = &self.durable.entries[subtask.index()];
+            let (attempt, before) = (entry.attempt, entry.before);
+            let cpus = placement.cpus.clone();
+            self.commit(Record::Launched { subtask, attempt, rank, cpus }, out);
+            self.live.on_launched(Running { subtask, attempt, rank, placement: placement.clone() });
+            out.push(Action::Launch { subtask, attempt, rank, placement, before });
+        }
+    }
+
+    /// Merging needs every subtask computed, and every one of those records on disk.
+    fn want_merge(&mut self, out: &mut Vec<Action>) {
+        let due = self.spec.merge
+            && self.is_all_computed()
+            && self.live.durable_seq >= self.live.last_done_seq
+            && !self.live.merging;
+        if due {
+            self.commit(Record::Merging, out);
+            self.live.merging = true;
+            out.push(Action::Merge);
+        }
+    }
+
+    fn want_end(&mut self, out: &mut Vec<Action>) {
+        if let Some((seq, status)) = self.live.ended {
+            if self.live.durable_seq >= seq && !self.finished {
+                self.finished = true;
+                out.push(Action::Finish { status });
+            }
+            return;
+        }
+        if !self.live.is_idle() || self.live.merging {
+            return;
+        }
+        let status = match self.durable.phase {
+            JobPhase::Running if self.spec.merge && self.is_all_computed() => return,
+            JobPhase::Running if self.live.is_drained() => self.status_of_subtasks(),
+            JobPhase::Stopping(reason) => self.status_of(reason),
+            JobPhase::Merged => exit::OK,
+            JobPhase::Merging if self.live.merge_failed => exit::DC_ERROR,
+            _ => return,
+        };
+        self.commit(Record::Ended { status }, out);
+        self.live.ended = Some((self.durable.seq, status));
+    }
+
+    /// A sync is asked for only when something waits for it; else the journal groups as it likes.
+    fn want_sync(&mut self, out: &mut Vec<Action>) {
+        let waits = self.live.starves()
+            || self.live.ended.is_some_and(|(seq, _)| seq > self.live.durable_seq)
+            || (self.spec.merge && self.is_all_computed() && self.live.last_done_seq > self.live.durable_seq);
+        if waits && self.live.sync_asked_seq < self.durable.seq {
+            self.live.sync_asked_seq = self.durable.seq;
+            out.push(Action::Sync);
+        }
+    }
+
+    fn is_all_computed(&self) -> bool {
+        self.unfinished == 0 && self.failed == 0
+    }
+
+    /// The highest over the final attempts that ended by themselves.
+    fn status_of_subtasks(&self) -> u8 {
+        let statuses = self.durable.entries.iter().filter(|entry| entry.phase != Phase::Completed);
+        statuses.filter_map(|entry| entry.last).map(|last| last.status()).max().unwrap_or(exit::OK)
+    }
+
+    fn status_of(&self, reason: StopReason) -> u8 {
+        match reason {
+            StopReason::SubtaskFailed => self.status_of_subtasks(),
+            StopReason::TimeLimit => exit::TIME_LIMIT,
+            StopReason::Interrupted => exit::INTERRUPTED,
+            StopReason::Signal(signal) => exit::SIGNAL_BASE.saturating_add(signal),
+            StopReason::BrokenPipe => exit::BROKEN_PIPE,
+            StopReason::Error => exit::DC_ERROR,
+        }
+    }
+}

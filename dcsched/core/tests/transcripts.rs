@@ -1,0 +1,207 @@
+//! The core's transcripts: what comes in above the line, what it asks for below. `DC_REWRITE=1` writes the answers
+//! anew; the difference is then reviewed.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)] // Reads and writes the transcripts.
+
+use dc_model::{Attempt, LaunchStage, Outcome, Record, Restart, ResultMeta, StopReason, SubtaskId, Topology};
+use dcsched_core::job::{Action, Event, Job, JobSpec, Need};
+use dcsched_core::place::Bind;
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// A job, the records it appended, and how many of them are on disk.
+struct Stage {
+    job: Job,
+    log: Vec<Record>,
+    durable: usize,
+}
+
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+fn value<'a>(words: &[&'a str], key: &str) -> Option<&'a str> {
+    words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+}
+
+fn number(words: &[&str], key: &str, default: u64) -> u64 {
+    value(words, key).map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// `cells=10,20:2`: costs, with the cores a subtask needs behind a colon.
+fn spec(words: &[&str]) -> JobSpec {
+    let needs: Vec<Need> = value(words, "cells")
+        .expect("cells=")
+        .split(',')
+        .map(|item| {
+            let (cells, cores) = item.split_once(':').unwrap_or((item, "1"));
+            Need { cells: cells.parse().unwrap(), cores: cores.parse().unwrap() }
+        })
+        .collect();
+    JobSpec {
+        ranks: number(words, "ranks", needs.len() as u64) as u32,
+        needs,
+        restarts: number(words, "restarts", 3) as u32,
+        keep_going: words.contains(&"keep-going"),
+        merge: words.contains(&"merge"),
+        topology: Topology::uniform(number(words, "cores", 2) as u32, 8, 8),
+        bind: Bind::Core,
+        ranks_per_core: number(words, "share", 1) as u32,
+    }
+}
+
+/// `3.2`: subtask 3, attempt 2.
+fn attempt(word: &str) -> (SubtaskId, Attempt) {
+    let (subtask, attempt) = word.split_once('.').expect("subtask.attempt");
+    (SubtaskId(subtask.parse().unwrap()), Attempt(attempt.parse().unwrap()))
+}
+
+/// `2@40`: step 40 of attempt 2.
+fn restart(word: &str) -> Restart {
+    let (attempt, step) = word.split_once('@').expect("attempt@step");
+    Restart { attempt: Attempt(attempt.parse().unwrap()), step: step.parse().unwrap() }
+}
+
+fn outcome(words: &[&str]) -> Outcome {
+    if let Some(status) = value(words, "exit") {
+        Outcome::Exited(status.parse().unwrap())
+    } else if let Some(signal) = value(words, "signal") {
+        Outcome::Signalled(signal.parse().unwrap())
+    } else {
+        let errno = value(words, "exec").expect("exit=, signal= or exec=").parse().unwrap();
+        Outcome::NotLaunched { stage: LaunchStage::Exec, errno }
+    }
+}
+
+impl Stage {
+    fn run(&mut self, line: &str) -> String {
+        let words = words(line);
+        let event = match words[0] {
+            "begin" => Event::Begin,
+            "durable" => {
+                self.durable = words.get(1).map_or(self.log.len(), |n| n.parse().unwrap());
+                Event::Durable { seq: self.durable as u64 }
+            }
+            "window" => Event::Window { grants: words[1].parse().unwrap() },
+            "started" => {
+                let (subtask, attempt) = attempt(words[1]);
+                Event::Started { subtask, attempt, from: value(&words, "from").map(restart) }
+            }
+            "ended" => {
+                let (subtask, attempt) = attempt(words[1]);
+                Event::Ended {
+                    subtask,
+                    attempt,
+                    outcome: outcome(&words),
+                    ran_ns: number(&words, "ran_ns", 1000),
+                    stopped: words.contains(&"stopped"),
+                    checkpoint: value(&words, "checkpoint").map(restart),
+                    progress_cells: number(&words, "progress", 0),
+                    result: value(&words, "result")
+                        .map(|len| ResultMeta { len: len.parse().unwrap(), crc: 0 }),
+                }
+            }
+            "starter-lost" => Event::StarterLost,
+            "stop" => Event::Stop {
+                reason: match words[1] {
+                    "time-limit" => StopReason::TimeLimit,
+                    "interrupted" => StopReason::Interrupted,
+                    "broken-pipe" => StopReason::BrokenPipe,
+                    "signal" => StopReason::Signal(15),
+                    other => panic!("stop {other}"),
+                },
+            },
+            "merge-ended" => Event::MergeEnded { ok: words[1] == "ok" },
+            "states" => {
+                let ids = 0..self.job.durable().entries.len() as u32;
+                return ids.map(|id| format!("{id} {}\n", self.job.shown(SubtaskId(id)))).collect();
+            }
+            "crash" => {
+                self.log.truncate(self.durable);
+                let spec = self.job.spec().clone();
+                self.job = Job::replay(spec, &self.log).expect("its own journal");
+                return format!("replayed {} records\n", self.log.len());
+            }
+            other => panic!("unknown command {other:?}"),
+        };
+        let mut out = Vec::new();
+        self.job.step(0, event, &mut out);
+        let mut text = String::new();
+        for action in out {
+            if let Action::Append { record, .. } = &action {
+                self.log.push(record.clone());
+            }
+            show(&action, &mut text);
+        }
+        if text.is_empty() { "nothing\n".to_owned() } else { text }
+    }
+}
+
+fn show(action: &Action, text: &mut String) {
+    let shown = match action {
+        Action::Append { seq, record } => format!("append {seq} {record:?}"),
+        Action::Launch { subtask, attempt, rank, placement, before } => {
+            let before = before.map_or(String::new(), |before| format!(", before {before}"));
+            format!("launch {subtask}.{attempt} on lane {rank}, cpus {}{before}", placement.cpus)
+        }
+        Action::Stop { subtask, attempt, signal } => format!("stop {subtask}.{attempt} with {signal}"),
+        Action::Sync => "sync".to_owned(),
+        Action::StartStarter => "start a starter".to_owned(),
+        Action::Merge => "merge".to_owned(),
+        Action::Finish { status } => format!("finish with {status}"),
+    };
+    let _ = writeln!(text, "{shown}");
+}
+
+/// The transcript with its answers as the code gives them.
+fn replay(script: &str) -> String {
+    let mut stage: Option<Stage> = None;
+    let mut text = String::new();
+    let mut answering = false;
+    let mut commands: Vec<&str> = Vec::new();
+    for line in script.lines() {
+        if line == "----" {
+            text.push_str("----\n");
+            for command in commands.drain(..) {
+                let words = words(command);
+                if words[0] == "job" {
+                    stage = Some(Stage { job: Job::new(spec(&words)), log: Vec::new(), durable: 0 });
+                } else {
+                    text.push_str(&stage.as_mut().expect("a job first").run(command));
+                }
+            }
+            answering = true;
+        } else if line.is_empty() {
+            text.push('\n');
+            answering = false;
+        } else if !answering {
+            let _ = writeln!(text, "{line}");
+            if !line.starts_with('#') {
+                commands.push(line);
+            }
+        }
+    }
+    assert!(commands.is_empty(), "the transcript ends within a question: {commands:?}");
+    text
+}
+
+#[test]
+fn transcripts() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts");
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(paths.len() >= 8, "the transcripts are there");
+    let mut differing = Vec::new();
+    for path in paths {
+        let script = std::fs::read_to_string(&path).unwrap();
+        let got = replay(&script);
+        if got != script {
+            if std::env::var_os("DC_REWRITE").is_some() {
+                std::fs::write(&path, got).unwrap();
+            } else {
+                let at = got.lines().zip(script.lines()).position(|(a, b)| a != b);
+                differing.push(format!("{} from line {:?} on", path.display(), at.map(|n| n + 1)));
+            }
+        }
+    }
+    assert!(differing.is_empty(), "DC_REWRITE=1 rewrites; review what changes:\n{}", differing.join("\n"));
+}

@@ -1,0 +1,130 @@
+//! The checkers. They see what the world sees, never what the core thinks of it.
+
+use dc_model::{Attempt, CpuSet, Record, SubtaskId};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A promise that was broken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Violation {
+    /// A rank was started on CPUs that another one has.
+    Overbooked(SubtaskId, CpuSet),
+    /// Two attempts of one subtask ran at once.
+    TwoAttempts(SubtaskId),
+    /// An attempt's number was used twice.
+    NumberReused(SubtaskId, Attempt),
+    /// A rank was launched whose grant was not on disk.
+    LaunchedBeforeDurable(SubtaskId, Attempt),
+    /// A subtask ran again after its commit was on disk.
+    RanAfterCommit(SubtaskId),
+    /// A subtask was committed twice.
+    CommittedTwice(SubtaskId),
+    /// What was committed is not what an attempt produced.
+    WrongResult(SubtaskId, Attempt),
+    /// The job ended well without all subtasks committed.
+    Lost(SubtaskId),
+    /// Replaying the journal gives another state than the live one.
+    ReplayDiffers,
+    /// The journal does not replay.
+    NoReplay(String),
+    /// The job neither ended nor had anything left to wait for.
+    Stuck,
+    /// A subtask without cells became a process.
+    RanWithoutCells(SubtaskId),
+}
+
+/// An attempt.
+pub type Key = (SubtaskId, Attempt);
+
+/// What was seen so far, over all runs of one job.
+#[derive(Default, Debug)]
+pub struct Checker {
+    alive: BTreeMap<Key, CpuSet>,
+    launched: BTreeSet<Key>,
+    produced: BTreeSet<Key>,
+    durable_grants: BTreeSet<Key>,
+    committed: BTreeMap<SubtaskId, Attempt>,
+    /// The first promise broken.
+    pub violation: Option<Violation>,
+}
+
+impl Checker {
+    fn broken(&mut self, violation: Violation) {
+        self.violation.get_or_insert(violation);
+    }
+
+    /// Records that have just become durable.
+    pub fn on_durable(&mut self, records: &[Record]) {
+        for record in records {
+            match record {
+                Record::Granted { subtask, attempt } => {
+                    self.durable_grants.insert((*subtask, *attempt));
+                }
+                Record::Done { subtask, attempt, .. } => self.on_committed(*subtask, *attempt),
+                _ => {}
+            }
+        }
+    }
+
+    fn on_committed(&mut self, subtask: SubtaskId, attempt: Attempt) {
+        if self.committed.insert(subtask, attempt).is_some() {
+            self.broken(Violation::CommittedTwice(subtask));
+        }
+        if !self.produced.contains(&(subtask, attempt)) {
+            self.broken(Violation::WrongResult(subtask, attempt));
+        }
+    }
+
+    /// A rank was started.
+    pub fn on_launch(&mut self, subtask: SubtaskId, attempt: Attempt, cpus: &CpuSet, cells: u64) {
+        if cells == 0 {
+            self.broken(Violation::RanWithoutCells(subtask));
+        }
+        if self.alive.keys().any(|(other, _)| *other == subtask) {
+            self.broken(Violation::TwoAttempts(subtask));
+        }
+        if self.alive.values().any(|taken| taken.intersects(cpus)) {
+            self.broken(Violation::Overbooked(subtask, cpus.clone()));
+        }
+        if !self.launched.insert((subtask, attempt)) {
+            self.broken(Violation::NumberReused(subtask, attempt));
+        }
+        if !self.durable_grants.contains(&(subtask, attempt)) {
+            self.broken(Violation::LaunchedBeforeDurable(subtask, attempt));
+        }
+        if self.committed.contains_key(&subtask) {
+            self.broken(Violation::RanAfterCommit(subtask));
+        }
+        self.alive.insert((subtask, attempt), cpus.clone());
+    }
+
+    /// A rank is gone; `produced`: it had ended well and left its result.
+    pub fn on_gone(&mut self, key: Key, produced: bool) {
+        self.alive.remove(&key);
+        if produced {
+            self.produced.insert(key);
+        }
+    }
+
+    /// The job ended with status 0.
+    pub fn on_success(&mut self, needed: impl Iterator<Item = SubtaskId>) {
+        for subtask in needed {
+            if !self.committed.contains_key(&subtask) {
+                self.broken(Violation::Lost(subtask));
+            }
+        }
+    }
+
+    /// The two projections of one state, as the live core and its journal's replay have it.
+    pub fn on_replayed(&mut self, live: &str, replayed: Result<String, String>) {
+        match replayed {
+            Ok(text) if text == live => {}
+            Ok(_) => self.broken(Violation::ReplayDiffers),
+            Err(why) => self.broken(Violation::NoReplay(why)),
+        }
+    }
+
+    /// Nothing is left to happen and the job has not ended.
+    pub fn on_stuck(&mut self) {
+        self.broken(Violation::Stuck);
+    }
+}

@@ -1,0 +1,13 @@
+//! One node in virtual time: the real core, a model of the disk, the starter and its ranks, and everything that may
+//! die. One seed is one run, to the last event. Checkers watch from outside (`check`).
+
+mod check;
+mod faults;
+mod queue;
+mod random;
+mod run;
+mod world;
+
+pub use check::Violation;
+pub use faults::{Faults, Plant};
+pub use run::{Report, run};

@@ -1,0 +1,375 @@
+//! One simulated job, from its first dcrun to its end, through every crash on the way.
+
+use super::check::{Checker, Violation};
+use super::faults::{Faults, Plant};
+use super::queue::Queue;
+use super::random::Random;
+use super::world::World;
+use dc_model::{Attempt, CpuSet, Outcome, Record, Restart, StopReason, SubtaskId, Topology};
+use dcsched_core::job::{Action, Event, Job, JobSpec, Need};
+use dcsched_core::place::Bind;
+
+/// Events after which a run is given up as stuck.
+const EVENTS_MAX: u64 = 200_000;
+/// Crashes of dcrun after which no more are made, so that every run ends.
+const CRASHES_MAX: u32 = 12;
+
+/// What a run came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// The first promise broken.
+    pub violation: Option<Violation>,
+    /// The last dcrun's exit status.
+    pub status: Option<u8>,
+    /// Events that happened.
+    pub events: u64,
+    /// dcruns killed.
+    pub dcrun_crashes: u32,
+    /// Starters killed.
+    pub starter_crashes: u32,
+    /// Ranks that failed by themselves.
+    pub rank_failures: u32,
+    /// Digest of all that happened, to compare two runs of one seed.
+    pub digest: u64,
+}
+
+/// Something planned. Each belongs to a life of dcrun, and what concerns ranks to a life of the starter: what is
+/// planned for a life that is over does not happen.
+#[derive(Clone, Debug)]
+enum Planned {
+    SyncEnds { life: u32, upto: usize },
+    Reaches { life: u32, event: Event },
+    RankEnds { starter: u32, subtask: SubtaskId, attempt: Attempt },
+    Launches { starter: u32, subtask: SubtaskId, attempt: Attempt, cpus: CpuSet, before: Option<Restart> },
+    Stops { starter: u32, subtask: SubtaskId, attempt: Attempt },
+    NewRun,
+}
+
+struct Sim {
+    random: Random,
+    faults: Faults,
+    plant: Plant,
+    spec: JobSpec,
+    job: Job,
+    queue: Queue<Planned>,
+    world: World,
+    checker: Checker,
+    /// Records written, of which the first `durable` are on disk for certain.
+    log: Vec<Record>,
+    durable: usize,
+    syncing: bool,
+    sync_wanted: bool,
+    life: u32,
+    starter: u32,
+    starter_lives: bool,
+    down: bool,
+    status: Option<u8>,
+    report: Report,
+}
+
+/// Runs one seed to its end.
+#[must_use]
+pub fn run(seed: u64, faults: Faults, plant: Plant) -> Report {
+    let mut random = Random::new(seed);
+    let spec = any_spec(&mut random);
+    let job = Job::new(spec.clone());
+    let report = Report {
+        violation: None,
+        status: None,
+        events: 0,
+        dcrun_crashes: 0,
+        starter_crashes: 0,
+        rank_failures: 0,
+        digest: 0,
+    };
+    let mut sim = Sim {
+        random,
+        faults,
+        plant,
+        spec,
+        job,
+        queue: Queue::default(),
+        world: World::default(),
+        checker: Checker::default(),
+        log: Vec::new(),
+        durable: 0,
+        syncing: false,
+        sync_wanted: false,
+        life: 0,
+        starter: 0,
+        starter_lives: true,
+        down: false,
+        status: None,
+        report,
+    };
+    sim.step(Event::Begin);
+    while sim.status.is_none() && sim.checker.violation.is_none() {
+        sim.report.events += 1;
+        match sim.queue.next() {
+            Some(planned) if sim.report.events < EVENTS_MAX => sim.happen(planned),
+            _ => sim.checker.on_stuck(),
+        }
+        sim.maybe_fault();
+    }
+    sim.report.status = sim.status;
+    sim.report.violation = sim.checker.violation.take();
+    sim.report
+}
+
+/// Any job on any small machine.
+fn any_spec(random: &mut Random) -> JobSpec {
+    let cores = random.between(1, 8) as u32;
+    let subtasks = random.between(1, 24);
+    let uniform = random.chance(300);
+    let needs: Vec<Need> = (0..subtasks)
+        .map(|_| Need {
+            cells: if uniform { 1 } else { random.below(50) },
+            cores: if uniform { 1 } else { random.between(1, u64::from(cores.min(3))) as u32 },
+        })
+        .collect();
+    JobSpec {
+        ranks: if random.chance(500) { needs.len() as u32 } else { random.between(1, 10) as u32 },
+        needs,
+        restarts: random.below(4) as u32,
+        keep_going: random.chance(300),
+        merge: random.chance(400),
+        topology: Topology::uniform(cores, 1 + cores / 2, 1 + cores / 2),
+        bind: Bind::Core,
+        ranks_per_core: 1,
+    }
+}
+
+impl Sim {
+    /// The core takes an event in, and its actions go out into the world.
+    fn step(&mut self, event: Event) {
+        if self.down {
+            return;
+        }
+        let mut actions = Vec::new();
+        self.job.step(self.queue.now, event, &mut actions);
+        for action in actions {
+            self.act(action);
+        }
+        if self.random.chance(20) {
+            self.compare_replay();
+        }
+        // The journal groups on its own account too.
+        if !self.syncing && self.durable < self.log.len() && (self.sync_wanted || self.random.chance(200)) {
+            self.begin_sync();
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        self.digest(&action);
+        let (life, starter) = (self.life, self.starter);
+        match action {
+            Action::Append { record, .. } => self.log.push(record),
+            Action::Sync => self.sync_wanted = true,
+            Action::Launch { subtask, attempt, placement, before, .. } => {
+                let delay = self.random.between(1, 500);
+                let mut cpus = placement.cpus;
+                if self.plant == Plant::WrongCore && self.random.chance(100) {
+                    cpus = CpuSet::from_iter([0]);
+                }
+                self.queue.after(delay, Planned::Launches { starter, subtask, attempt, cpus, before });
+            }
+            Action::Stop { subtask, attempt, .. } => {
+                let delay = self.random.between(1, 500);
+                self.queue.after(delay, Planned::Stops { starter, subtask, attempt });
+            }
+            Action::StartStarter => self.new_starter(),
+            Action::Merge => {
+                let ok = self.random.chance(900);
+                let delay = self.random.between(1, 10_000);
+                self.queue.after(delay, Planned::Reaches { life, event: Event::MergeEnded { ok } });
+            }
+            Action::Finish { status } => self.on_finish(status),
+        }
+    }
+
+    fn begin_sync(&mut self) {
+        (self.syncing, self.sync_wanted) = (true, false);
+        let (life, upto) = (self.life, self.log.len());
+        let delay = self.random.between(100, 20_000);
+        if self.plant == Plant::EarlyAcknowledgement {
+            self.queue.after(1, Planned::Reaches { life, event: Event::Durable { seq: upto as u64 } });
+        }
+        self.queue.after(delay, Planned::SyncEnds { life, upto });
+    }
+
+    fn happen(&mut self, planned: Planned) {
+        match planned {
+            Planned::SyncEnds { life, upto } if life == self.life => {
+                self.checker.on_durable(&self.log[self.durable..upto]);
+                self.durable = upto;
+                self.syncing = false;
+                self.step(Event::Durable { seq: upto as u64 });
+            }
+            Planned::Reaches { life, event } if life == self.life => self.step(event),
+            Planned::Launches { starter, subtask, attempt, cpus, before } if self.is_alive(starter) => {
+                self.on_launch(subtask, attempt, cpus, before);
+            }
+            Planned::RankEnds { starter, subtask, attempt } if self.is_alive(starter) => {
+                self.on_rank_end(subtask, attempt);
+            }
+            Planned::Stops { starter, subtask, attempt } if self.is_alive(starter) => {
+                self.on_rank_stopped(subtask, attempt);
+            }
+            Planned::NewRun => self.on_new_run(),
+            _ => {}
+        }
+    }
+
+    /// What is sent to a dead starter, or was planned by one, does not happen.
+    fn is_alive(&self, starter: u32) -> bool {
+        self.starter_lives && starter == self.starter
+    }
+
+    fn new_starter(&mut self) {
+        self.starter += 1;
+        self.starter_lives = true;
+    }
+
+    fn on_launch(&mut self, subtask: SubtaskId, attempt: Attempt, cpus: CpuSet, before: Option<Restart>) {
+        let cells = self.spec.needs[subtask.index()].cells;
+        self.checker.on_launch(subtask, attempt, &cpus, cells);
+        let process = self.world.launch(&mut self.random, &self.faults, subtask, attempt, before, cells);
+        if !matches!(process.outcome, Outcome::NotLaunched { .. }) {
+            self.tell(Event::Started { subtask, attempt, from: process.from });
+        }
+        let starter = self.starter;
+        self.queue.after(process.lasts_ns, Planned::RankEnds { starter, subtask, attempt });
+    }
+
+    fn on_rank_end(&mut self, subtask: SubtaskId, attempt: Attempt) {
+        let Some(process) = self.world.end(subtask, attempt) else { return };
+        let success = process.outcome.success();
+        self.report.rank_failures += u32::from(!success);
+        self.checker.on_gone((subtask, attempt), success);
+        let mut reported = attempt;
+        if self.plant == Plant::LateEndAccepted && self.random.chance(300) {
+            let other = self.job.all_running().into_iter().find(|running| running.subtask != subtask);
+            if let Some(other) = other {
+                reported = other.attempt;
+                self.tell_end(other.subtask, reported, process.outcome, false);
+            }
+        }
+        if reported == attempt {
+            self.tell_end(subtask, attempt, process.outcome, false);
+        }
+    }
+
+    fn on_rank_stopped(&mut self, subtask: SubtaskId, attempt: Attempt) {
+        if self.world.processes.get(&subtask).is_some_and(|process| process.attempt == attempt) {
+            self.world.kill(&mut self.random, subtask);
+            self.checker.on_gone((subtask, attempt), false);
+            self.tell_end(subtask, attempt, Outcome::Signalled(15), true);
+        }
+    }
+
+    fn tell_end(&mut self, subtask: SubtaskId, attempt: Attempt, outcome: Outcome, stopped: bool) {
+        let progress_cells = self.random.below(self.spec.needs[subtask.index()].cells + 1);
+        let ran_ns = self.random.between(1, 1_000_000);
+        self.tell(Event::Ended {
+            subtask,
+            attempt,
+            outcome,
+            ran_ns,
+            stopped,
+            checkpoint: self.world.newest_of(subtask, attempt),
+            progress_cells,
+            result: outcome.success().then(|| World::result_of(subtask, attempt)),
+        });
+    }
+
+    /// The starter tells dcrun; messages keep their order, so all take the same time.
+    fn tell(&mut self, event: Event) {
+        let life = self.life;
+        self.queue.after(300, Planned::Reaches { life, event });
+    }
+
+    fn maybe_fault(&mut self) {
+        if self.down || self.status.is_some() {
+            return;
+        }
+        if self.starter_lives && self.random.chance(self.faults.starter_killed) {
+            self.report.starter_crashes += 1;
+            self.kill_ranks();
+            self.starter_lives = false;
+            self.tell(Event::StarterLost);
+        }
+        if self.report.dcrun_crashes < CRASHES_MAX && self.random.chance(self.faults.dcrun_killed) {
+            self.on_dcrun_killed();
+        } else if self.random.chance(self.faults.stopped) {
+            self.step(Event::Stop { reason: StopReason::Interrupted });
+        }
+    }
+
+    fn kill_ranks(&mut self) {
+        if self.plant == Plant::NoDeathSignal {
+            return;
+        }
+        let subtasks: Vec<_> = self.world.processes.keys().copied().collect();
+        for subtask in subtasks {
+            if let Some(process) = self.world.kill(&mut self.random, subtask) {
+                self.checker.on_gone((subtask, process.attempt), false);
+            }
+        }
+    }
+
+    /// What was synced stays; of what was only written any prefix may.
+    fn on_dcrun_killed(&mut self) {
+        self.report.dcrun_crashes += 1;
+        let mut kept = self.durable + self.random.below((self.log.len() - self.durable) as u64 + 1) as usize;
+        if self.plant == Plant::LostRecord {
+            kept = self.durable.saturating_sub(1);
+        }
+        self.log.truncate(kept);
+        self.durable = self.durable.min(kept);
+        self.down = true;
+        self.life += 1;
+        self.kill_ranks(); // The starter sees the end of its socket.
+        self.starter_lives = false;
+        let delay = self.random.between(1, 1_000_000);
+        self.queue.after(delay, Planned::NewRun);
+    }
+
+    fn on_new_run(&mut self) {
+        match Job::replay(self.spec.clone(), &self.log) {
+            Ok(job) => self.job = job,
+            Err(error) => {
+                self.checker.on_replayed("", Err(error.to_string()));
+                return;
+            }
+        }
+        // What the replay read is synced before anything is built on it.
+        self.checker.on_durable(&self.log[self.durable..]);
+        self.durable = self.log.len();
+        (self.down, self.syncing, self.sync_wanted) = (false, false, false);
+        self.new_starter();
+        self.step(Event::Begin);
+    }
+
+    fn on_finish(&mut self, status: u8) {
+        self.compare_replay();
+        if status == 0 {
+            let needed = self.spec.needs.iter().enumerate().filter(|(_, need)| need.cells > 0);
+            self.checker.on_success(needed.map(|(id, _)| SubtaskId(id as u32)));
+        }
+        self.status = Some(status);
+    }
+
+    fn compare_replay(&mut self) {
+        let replayed = Job::replay(self.spec.clone(), &self.log)
+            .map(|job| job.durable().projection())
+            .map_err(|error| error.to_string());
+        self.checker.on_replayed(&self.job.durable().projection(), replayed);
+    }
+
+    fn digest(&mut self, action: &Action) {
+        for byte in format!("{} {action:?}", self.queue.now).bytes() {
+            // FNV-1a, 64 bits.
+            self.report.digest = (self.report.digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}

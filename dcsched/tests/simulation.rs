@@ -1,0 +1,75 @@
+//! Many seeds of the simulated node, with and without planted bugs. `DC_SEED=n` runs one, `DC_SEEDS=n` so many.
+
+use dcsched::sim::{Faults, Plant, Report, run};
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+fn seeds() -> std::ops::Range<u64> {
+    match number("DC_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("DC_SEEDS").unwrap_or(4_000),
+    }
+}
+
+#[test]
+fn every_promise_holds_whatever_dies() {
+    let mut sum = (0, 0, 0, 0, 0);
+    for seed in seeds() {
+        let report = run(seed, Faults::ALL, Plant::Nothing);
+        assert_eq!(report.violation, None, "repeat with DC_SEED={seed}; {report:?}");
+        assert!(report.status.is_some(), "repeat with DC_SEED={seed}; {report:?}");
+        sum.0 += report.dcrun_crashes;
+        sum.1 += report.starter_crashes;
+        sum.2 += report.rank_failures;
+        sum.3 += u32::from(report.status == Some(0));
+        sum.4 += 1;
+    }
+    println!(
+        "{} runs, {} ended well; killed: {} dcruns, {} starters; {} ranks failed",
+        sum.4, sum.3, sum.0, sum.1, sum.2
+    );
+    if number("DC_SEED").is_none() {
+        assert!(sum.0 > sum.4 / 4 && sum.1 > sum.4 / 4 && sum.2 > sum.4 / 4, "the faults do happen: {sum:?}");
+        assert!(sum.3 > sum.4 / 4, "many runs end well: {sum:?}");
+    }
+}
+
+#[test]
+fn without_faults_every_job_ends_well() {
+    for seed in seeds() {
+        let Report { violation, status, .. } = run(seed, Faults::NONE, Plant::Nothing);
+        assert_eq!(violation, None, "repeat with DC_SEED={seed}");
+        assert!(
+            matches!(status, Some(0 | 125)),
+            "only a failed merge (125) may go wrong: DC_SEED={seed}, {status:?}"
+        );
+    }
+}
+
+#[test]
+fn one_seed_is_one_run() {
+    for seed in 0..50 {
+        assert_eq!(
+            run(seed, Faults::ALL, Plant::Nothing),
+            run(seed, Faults::ALL, Plant::Nothing),
+            "seed {seed}"
+        );
+    }
+}
+
+#[test]
+fn planted_bugs_are_found() {
+    for plant in [
+        Plant::EarlyAcknowledgement,
+        Plant::NoDeathSignal,
+        Plant::LateEndAccepted,
+        Plant::LostRecord,
+        Plant::WrongCore,
+    ] {
+        let found = (0..500).find_map(|seed| Some((seed, run(seed, Faults::ALL, plant).violation?)));
+        let (seed, violation) = found.unwrap_or_else(|| panic!("{plant:?} was not found in 500 seeds"));
+        println!("{plant:?}: {violation:?} at seed {seed}");
+    }
+}
