@@ -4,6 +4,3 @@
 pub mod cost;
 pub mod job;
 pub mod place;
-
-pub mod cost;
-pub mod place;
