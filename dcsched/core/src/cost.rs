@@ -219,7 +219,7 @@ mod tests {
         let mut model = CostModel::default();
         model.observe(1000, 50);
         model.observe(10, 5000);
-        assert_eq!(model.predict_ns(1010), Some(5049));
+        assert_eq!(model.predict_ns(1010), Some(5050));
     }
 
     #[test]

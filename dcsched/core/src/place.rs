@@ -67,7 +67,7 @@ struct PoolCore {
 #[derive(Clone, Default, Debug)]
 struct Share {
     cores: u32,
-    /// Running cells: each rank's are spread evenly over its cores.
+    /// Running cells, in units of 2^-20: each rank's are spread evenly over its cores.
     load: u128,
 }
 
@@ -157,7 +157,7 @@ impl CorePool {
         let wanted = cores.max(1);
         let level = self.level(wanted)?;
         let chosen = self.choose(cells, wanted, level);
-        let share = u128::from(cells / u64::from(wanted));
+        let share = share(cells, wanted);
         for index in &chosen {
             let core = &mut self.cores[*index as usize];
             count_ranks(&mut self.cores_of_ranks, core.ranks, core.ranks + 1);
@@ -174,7 +174,7 @@ impl CorePool {
     /// # Panics
     /// When it is not one that [`CorePool::take`] gave and that was not given back since.
     pub fn give_back(&mut self, placement: &Placement) {
-        let share = u128::from(placement.cells / (placement.cores.len() as u64).max(1));
+        let share = share(placement.cells, placement.cores.len() as u32);
         for index in &placement.cores {
             let core = &mut self.cores[*index as usize];
             assert!(core.ranks > 0, "core {index} was given back without having been taken");
@@ -221,7 +221,7 @@ impl CorePool {
             domain_of[core.group] = core.domain;
         }
         let by_domain = |a: usize, b: usize| {
-            self.domains[a].share.cmp_load(&self.domains[b].share, cells.into()).then(a.cmp(&b))
+            self.domains[a].share.cmp_load(&self.domains[b].share, share(cells, 1)).then(a.cmp(&b))
         };
         let by_group = |a: usize, b: usize| self.groups[a].cmp_load(&self.groups[b], 0).then(a.cmp(&b));
 
@@ -270,6 +270,11 @@ impl CorePool {
         };
         Placement { cores, cpus, numa, cells }
     }
+}
+
+/// What each of `cores` cores bears of so many cells, in units of 2^-20 cells.
+fn share(cells: u64, cores: u32) -> u128 {
+    (u128::from(cells) << 20) / u128::from(cores.max(1))
 }
 
 /// A core has `to` ranks now, `from` before.

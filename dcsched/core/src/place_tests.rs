@@ -36,8 +36,8 @@ fn domains_share_cells_in_proportion_to_their_cores() {
     for _ in 0..400 {
         pool.take(7, 1).unwrap();
     }
-    assert_eq!(pool.domains[0].share.load, 7 * 300);
-    assert_eq!(pool.domains[1].share.load, 7 * 100);
+    assert_eq!(pool.domains[0].share.load, share(7 * 300, 1));
+    assert_eq!(pool.domains[1].share.load, share(7 * 100, 1));
 }
 
 #[test]
