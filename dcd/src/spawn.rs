@@ -1,0 +1,196 @@
+//! dcrun's side of the starter: finding its program, starting it, and the sockets to it.
+
+use crate::process::calls::{End, Whose, peek, reap, reap_blocking, signal_process};
+use crate::starter::{CONTROL, OUTPUT, PROGRESS};
+use nix::libc;
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::Pid;
+use std::ffi::{CString, OsStr};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// The program's file name.
+pub const STARTER_NAME: &str = "dc-starter";
+/// The variable that names the program's file.
+pub const STARTER_VARIABLE: &str = "DC_STARTER";
+
+/// Why there is no starter.
+#[derive(Debug, Error)]
+pub enum SpawnError {
+    /// Its program is nowhere.
+    #[error(
+        "cannot find {STARTER_NAME} beside dcrun or in ../libexec/dc: install it there, or set {STARTER_VARIABLE} to its path"
+    )]
+    NotFound,
+    /// Sockets for it could not be made.
+    #[error("cannot make sockets for the starter: {0}")]
+    Sockets(#[source] io::Error),
+    /// Its process could not be made.
+    #[error(
+        "cannot start {path}: {source}; set {STARTER_VARIABLE} to the path of a {STARTER_NAME} that runs"
+    )]
+    Exec {
+        /// Its file, escaped.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// A starter that runs, as its parent sees it. Dropping it closes the sockets: the starter then kills every rank
+/// and ends.
+#[derive(Debug)]
+pub struct Starter {
+    /// Messages, both ways; blocking until its owner says otherwise.
+    pub control: UnixStream,
+    /// Output frames from it; blocking until its owner says otherwise.
+    pub output: UnixStream,
+    /// Its process, a child of the caller's that the caller reaps.
+    pub pid: Pid,
+}
+
+impl Starter {
+    /// Starts one: in a session of its own, with an empty signal mask (which ranks inherit), standard error shared.
+    ///
+    /// # Errors
+    /// When sockets or its process cannot be made.
+    pub fn spawn(exe: &Path, progress: BorrowedFd<'_>) -> Result<Self, SpawnError> {
+        let pair = || UnixStream::pair().map_err(SpawnError::Sockets);
+        let ((control, its_control), (output, its_output)) = (pair()?, pair()?);
+        // Above the numbers they will get: so that no dup2 overwrites the source of another.
+        let its_progress = progress.try_clone_to_owned().map_err(SpawnError::Sockets)?;
+        let sources = [
+            (above(its_control.into())?, CONTROL),
+            (above(its_output.into())?, OUTPUT),
+            (above(its_progress)?, PROGRESS),
+        ];
+        let pid = try_spawn(exe, &sources).map_err(|errno| SpawnError::Exec {
+            path: exe.to_string_lossy().escape_debug().to_string(),
+            source: errno.into(),
+        })?;
+        Ok(Self { control, output, pid })
+    }
+
+    /// Whether it has ended, and how; it stays unreaped, so that its number cannot be another's. Never blocks.
+    #[must_use]
+    pub fn peek(&self) -> Option<End> {
+        peek(Whose::Pid(self.pid)).ok().flatten().map(|(_, end)| end)
+    }
+
+    /// Reaps it if it has ended. Never blocks.
+    #[must_use]
+    pub fn try_reap(&self) -> Option<End> {
+        reap(Whose::Pid(self.pid)).ok().flatten().map(|(_, end)| end)
+    }
+
+    /// Waits until it has ended, and reaps it.
+    ///
+    /// # Errors
+    /// When it is reaped already.
+    pub fn wait(&self) -> io::Result<()> {
+        Ok(reap_blocking(self.pid)?)
+    }
+
+    /// Sends SIGKILL to it; only before it is reaped.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn kill(&self) -> io::Result<()> {
+        Ok(signal_process(self.pid, libc::SIGKILL as u8)?)
+    }
+}
+
+/// The same file under a number above those that a starter is given.
+fn above(fd: OwnedFd) -> Result<OwnedFd, SpawnError> {
+    let mut below = Vec::new();
+    let mut fd = fd;
+    while fd.as_raw_fd() <= PROGRESS {
+        let next = fd.try_clone().map_err(SpawnError::Sockets)?;
+        below.push(std::mem::replace(&mut fd, next));
+    }
+    Ok(fd)
+}
+
+fn try_spawn(exe: &Path, sources: &[(OwnedFd, i32)]) -> nix::Result<Pid> {
+    let mut actions = PosixSpawnFileActions::init()?;
+    actions.add_open(
+        libc::STDIN_FILENO,
+        c"/dev/null",
+        nix::fcntl::OFlag::O_RDONLY,
+        nix::sys::stat::Mode::empty(),
+    )?;
+    // Its words are dcrun's words: on standard error. Standard output is the ranks'.
+    actions.add_dup2(libc::STDERR_FILENO, libc::STDOUT_FILENO)?;
+    for (source, number) in sources {
+        actions.add_dup2(source.as_raw_fd(), *number)?;
+    }
+    let mut attributes = PosixSpawnAttr::init()?;
+    let session = PosixSpawnFlags::from_bits_retain(i32::from(libc::POSIX_SPAWN_SETSID));
+    attributes.set_flags(
+        session | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF,
+    )?;
+    attributes.set_sigmask(&SigSet::empty())?;
+    attributes.set_sigdefault(&SigSet::from(Signal::SIGPIPE))?;
+    let name = CString::new(exe.as_os_str().as_bytes()).map_err(|_| nix::errno::Errno::EINVAL)?;
+    posix_spawn(exe, &actions, &attributes, &[name], &environment())
+}
+
+fn environment() -> Vec<CString> {
+    let entry = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
+    };
+    std::env::vars_os().filter_map(entry).collect()
+}
+
+/// The starter's program: the file that `DC_STARTER` names, else beside this program, else in ../libexec/dc.
+///
+/// # Errors
+/// When it is in none of these places.
+pub fn find_starter() -> Result<PathBuf, SpawnError> {
+    let named = std::env::var_os(STARTER_VARIABLE);
+    let beside = std::env::current_exe().ok();
+    find_in(named.as_deref(), beside.as_deref()).ok_or(SpawnError::NotFound)
+}
+
+fn find_in(named: Option<&OsStr>, this_program: Option<&Path>) -> Option<PathBuf> {
+    if let Some(named) = named.filter(|named| !named.is_empty()) {
+        // What the user names is not second-guessed: if it does not run, the error says which file.
+        return Some(PathBuf::from(named));
+    }
+    let directory = this_program?.parent()?;
+    let places = [directory.join(STARTER_NAME), directory.join("../libexec/dc").join(STARTER_NAME)];
+    places.into_iter().find(|place| place.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_named_program_goes_first_then_the_one_beside() {
+        let dir = tempfile::tempdir().unwrap();
+        let bin = dir.path().join("bin");
+        let libexec = dir.path().join("libexec/dc");
+        std::fs::create_dir_all(&bin).unwrap();
+        std::fs::create_dir_all(&libexec).unwrap();
+        let dcrun = bin.join("dcrun");
+        assert_eq!(find_in(None, Some(&dcrun)), None);
+        std::fs::write(libexec.join(STARTER_NAME), "").unwrap();
+        assert_eq!(find_in(None, Some(&dcrun)), Some(bin.join("../libexec/dc").join(STARTER_NAME)));
+        std::fs::write(bin.join(STARTER_NAME), "").unwrap();
+        assert_eq!(find_in(Some(OsStr::new("")), Some(&dcrun)), Some(bin.join(STARTER_NAME)));
+        assert_eq!(find_in(Some(OsStr::new("/x/s")), Some(&dcrun)), Some(PathBuf::from("/x/s")));
+    }
+
+    #[test]
+    fn descriptors_move_above_those_a_starter_is_given() {
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let fd = above(file.as_fd().try_clone_to_owned().unwrap()).unwrap();
+        assert!(fd.as_raw_fd() > PROGRESS);
+    }
+}

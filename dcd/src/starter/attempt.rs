@@ -1,0 +1,128 @@
+//! One attempt's life as the starter sees it: states, events, and what follows. The table is in
+//! docs/starter-states.md, and a test holds the two together. Nothing here acts; the starter does what is returned.
+
+/// A list of names with the words the table has for them.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum $name { $($(#[$vdoc])* $variant,)* }
+
+        impl $name {
+            /// All of them, in the table's order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The table's word.
+            #[must_use]
+            pub fn word(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+words! {
+    /// Where an attempt stands.
+    State {
+        /// The checkpoint to go on from is being picked, off the loop.
+        Picking = "picking",
+        /// Its process is being made; the loop does nothing else meanwhile.
+        Launching = "launching",
+        /// Its exec has succeeded.
+        Running = "running",
+        /// It was signalled; its grace runs.
+        Stopping = "stopping",
+        /// SIGKILL was sent.
+        Killing = "killing",
+        /// Its process has ended; what it left is being looked up, off the loop.
+        Looking = "looking",
+        /// dcrun was told of its end.
+        Over = "over",
+    }
+}
+
+words! {
+    /// What happens to an attempt.
+    Event {
+        /// The pick has come back.
+        Picked = "picked",
+        /// Its exec has succeeded.
+        Started = "started",
+        /// It could not be launched.
+        Refused = "refused",
+        /// dcrun wants it stopped by a signal.
+        Stop = "stop",
+        /// dcrun wants it killed.
+        Kill = "kill",
+        /// The grace after its signal is over.
+        GraceOver = "grace over",
+        /// Its process has ended, and is not reaped yet.
+        Exited = "exited",
+        /// What it left is known.
+        Found = "found",
+    }
+}
+
+words! {
+    /// What the starter has to do.
+    Act {
+        /// Make its process.
+        Launch = "launch",
+        /// Tell dcrun that it runs.
+        TellStarted = "tell started",
+        /// Send the signal and SIGCONT to its group, and let the grace run.
+        Signal = "signal",
+        /// Send SIGKILL to its group.
+        KillGroup = "kill group",
+        /// Reap it; its group's number is free from then on. Kill the orphans it left.
+        Bury = "bury",
+        /// Look up what it left.
+        LookUp = "look up",
+        /// Note that it never ran.
+        NoteUnlaunched = "note unlaunched",
+        /// Tell dcrun how it ended, and forget it.
+        TellEnded = "tell ended",
+    }
+}
+
+/// What follows. An event that a state does not expect (a timer that is late, a second word from dcrun) changes
+/// nothing.
+#[must_use]
+pub fn next(state: State, event: Event) -> (State, &'static [Act]) {
+    use Act as A;
+    use Event as E;
+    use State as S;
+    match (state, event) {
+        (S::Picking, E::Picked) => (S::Launching, &[A::Launch]),
+        (S::Picking, E::Stop | E::Kill) => (S::Over, &[A::NoteUnlaunched, A::TellEnded]),
+        (S::Launching, E::Started) => (S::Running, &[A::TellStarted]),
+        (S::Launching, E::Refused) => (S::Over, &[A::TellEnded]),
+        (S::Running, E::Stop) => (S::Stopping, &[A::Signal]),
+        (S::Running | S::Stopping, E::Kill) => (S::Killing, &[A::KillGroup]),
+        (S::Stopping, E::GraceOver) => (S::Killing, &[A::KillGroup]),
+        // The group dies before its leader is reaped: until then its number cannot be another's.
+        (S::Running | S::Stopping | S::Killing, E::Exited) => {
+            (S::Looking, &[A::KillGroup, A::Bury, A::LookUp])
+        }
+        (S::Looking, E::Found) => (S::Over, &[A::TellEnded]),
+        (S::Picking, E::Started | E::Refused | E::GraceOver | E::Exited | E::Found)
+        | (S::Launching, E::Picked | E::Stop | E::Kill | E::GraceOver | E::Exited | E::Found)
+        | (S::Running, E::Picked | E::Started | E::Refused | E::GraceOver | E::Found)
+        | (S::Stopping, E::Picked | E::Started | E::Refused | E::Stop | E::Found)
+        | (S::Killing, E::Picked | E::Started | E::Refused | E::Stop | E::Kill | E::GraceOver | E::Found)
+        | (S::Looking, E::Picked | E::Started | E::Refused | E::Stop | E::Kill | E::GraceOver | E::Exited)
+        | (S::Over, _) => (state, &[]),
+    }
+}
+
+impl State {
+    /// Whether dc has signalled it.
+    #[must_use]
+    pub fn is_stopped_by_dc(self) -> bool {
+        matches!(self, Self::Stopping | Self::Killing)
+    }
+}
+
+#[cfg(test)]
+#[path = "attempt_tests.rs"]
+mod tests;

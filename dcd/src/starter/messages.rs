@@ -1,0 +1,83 @@
+//! What dcrun says, one message at a time.
+
+use super::attempt::Event;
+use super::control::Gone;
+use super::job::Job;
+use super::{Ending, LAUNCHES_A_TURN_MAX, Starter, Taken};
+use dc_model::Attempt;
+use dc_model::wire::{FromStarter, Hello, Launch, ToStarter};
+use nix::libc::SIGKILL;
+
+impl Starter {
+    /// Takes the messages that have come, as many as fit into a turn.
+    pub(super) fn on_messages(&mut self) -> Result<Taken, Gone> {
+        let mut launches = 0;
+        while launches < LAUNCHES_A_TURN_MAX {
+            let message = match self.control.next() {
+                Ok(Some(message)) => message,
+                Ok(None) => return Ok(Taken::All),
+                Err(e) => {
+                    // Nothing that follows can be read: as if dcrun were gone.
+                    self.control.notice(format!("the starter was sent a message that {e}, and ends"));
+                    self.control.flush();
+                    return Err(Gone);
+                }
+            };
+            match message {
+                ToStarter::Hello(hello) => self.on_hello(&hello)?,
+                ToStarter::Launch(launch) => {
+                    launches += 1;
+                    self.on_launch(launch);
+                }
+                ToStarter::Stop { subtask, attempt, signal } => {
+                    // Whoever ended before dcrun's word came was not stopped by it.
+                    self.on_children();
+                    if let Some(key) = self.table.of_subtask(subtask, attempt) {
+                        if let Some(entry) = self.table.get_mut(key) {
+                            entry.signal = signal;
+                        }
+                        let kill = i32::from(signal) == SIGKILL;
+                        self.on_event(key, if kill { Event::Kill } else { Event::Stop });
+                    }
+                }
+                ToStarter::KillAll => return Ok(Taken::Ending(Ending::KillAll)),
+                ToStarter::Bye => self.bye = true,
+            }
+        }
+        Ok(Taken::Some)
+    }
+
+    fn on_hello(&mut self, hello: &Hello) -> Result<(), Gone> {
+        match Job::new(hello) {
+            Ok(job) if self.job.is_none() => self.job = Some(job),
+            Ok(_) => self.control.notice("the starter was told of a second job, and keeps to its first"),
+            Err(_) => {
+                self.control.notice("the starter was given a path or a variable with a zero byte, and ends");
+                self.control.flush();
+                return Err(Gone);
+            }
+        }
+        self.control.tell(&FromStarter::Ready { pid: std::process::id() });
+        Ok(())
+    }
+
+    fn on_launch(&mut self, launch: Box<Launch>) {
+        let (subtask, attempt) = (launch.subtask, launch.attempt);
+        let Some(job) = &self.job else {
+            self.control.notice("the starter was told to launch before it knew the job");
+            return;
+        };
+        let before = launch.before;
+        let Some(key) = self.table.add(launch) else {
+            self.control
+                .notice(format!("subtask {subtask} runs already; attempt {attempt} was not launched"));
+            return;
+        };
+        // The first attempt finds no checkpoint of another.
+        if attempt <= Attempt(1) {
+            self.on_event(key, Event::Picked);
+        } else {
+            self.lookups.pick(key, job, subtask, attempt, before);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! The starter: one process per job, parent of the ranks, owner of their pipes and groups. One thread and one loop;
+//! what may block (the spool) is done by threads beside it. When dcrun's end of the control socket closes,
+//! everything that was ever launched is killed, and the starter ends.
+
+mod attempt;
+mod control;
+mod end;
+mod env;
+mod inherited;
+mod job;
+mod lines;
+mod lookups;
+mod messages;
+mod output;
+mod streams;
+mod supervise;
+mod table;
+mod timers;
+
+use crate::launch::Launcher;
+use control::{Control, Gone};
+use inherited::Inherited;
+pub use inherited::{CONTROL, OUTPUT, PROGRESS};
+use job::Job;
+use lookups::Lookups;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::SigSet;
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use output::OutputSocket;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use streams::Streams;
+use table::Table;
+use timers::Timers;
+
+/// Launches a turn: each stops the loop for the time of an exec.
+const LAUNCHES_A_TURN_MAX: usize = 4;
+
+/// How the serving ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ending {
+    /// dcrun said Bye, and all is delivered.
+    Served,
+    /// dcrun said that all is to be killed.
+    KillAll,
+    /// dcrun is gone.
+    Gone,
+}
+
+/// The whole of it.
+#[derive(Debug)]
+struct Starter {
+    control: Control,
+    output: OutputSocket,
+    /// Kept open: ranks find it under this process's /proc entry.
+    progress: OwnedFd,
+    signals: SignalFd,
+    rank_mask: SigSet,
+    launcher: Launcher,
+    streams: Streams,
+    table: Table,
+    timers: Timers,
+    lookups: Lookups,
+    job: Option<Job>,
+    bye: bool,
+}
+
+/// The program.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Starter::begin() {
+        Ok(starter) => {
+            starter.serve();
+            ExitCode::SUCCESS
+        }
+        Err(e) => {
+            eprintln!("dcrun: the starter cannot start: {e}; it is meant to be started by dcrun");
+            ExitCode::from(dc_model::exit::DC_ERROR)
+        }
+    }
+}
+
+impl Starter {
+    fn begin() -> io::Result<Self> {
+        let Inherited { control, output, progress } = Inherited::take()?;
+        // Signals from a terminal, or for the whole job, are dcrun's to answer; here none but SIGKILL has an effect.
+        let rank_mask = SigSet::thread_get_mask()?;
+        let all = SigSet::all();
+        all.thread_block()?;
+        let signals = SignalFd::with_flags(&all, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        // Fails where dcrun has done it already.
+        let _ = nix::unistd::setsid();
+        nix::sys::prctl::set_child_subreaper(true)?;
+        Ok(Self {
+            control: Control::new(control),
+            output: OutputSocket::new(output),
+            progress,
+            signals,
+            rank_mask,
+            launcher: Launcher::new()?,
+            streams: Streams::new()?,
+            table: Table::default(),
+            timers: Timers::default(),
+            lookups: Lookups::new()?,
+            job: None,
+            bye: false,
+        })
+    }
+
+    fn serve(mut self) {
+        let ending = loop {
+            match self.turn() {
+                Ok(None) => {}
+                Ok(Some(ending)) => break ending,
+                Err(Gone) => break Ending::Gone,
+            }
+        };
+        match ending {
+            Ending::Served => {}
+            Ending::KillAll => self.kill_all_and_tell(),
+            Ending::Gone => self.kill_all(),
+        }
+    }
+
+    /// One turn of the loop: waits for something to happen, and does what follows.
+    fn turn(&mut self) -> Result<Option<Ending>, Gone> {
+        let more = match self.on_messages()? {
+            Taken::Ending(ending) => return Ok(Some(ending)),
+            Taken::All => false,
+            Taken::Some => true,
+        };
+        self.control.flush();
+        self.output.flush();
+        if self.bye && self.table.is_empty() && self.streams.is_empty() && self.output.is_empty() {
+            return Ok((!self.control.is_waiting()).then_some(Ending::Served));
+        }
+        let ready = self.wait(more)?;
+        if ready.signals {
+            while let Ok(Some(_)) = self.signals.read_signal() {}
+            self.on_children();
+        }
+        if ready.answers {
+            self.on_answers();
+        }
+        let now = Instant::now();
+        while let Some(timer) = self.timers.due(now) {
+            self.on_timer(timer, now);
+        }
+        if ready.pipes {
+            self.streams.on_readable(&mut self.output);
+        }
+        if ready.control {
+            self.control.receive()?;
+        }
+        Ok(None)
+    }
+
+    fn wait(&self, more: bool) -> Result<Ready, Gone> {
+        let timeout = if more { Some(Duration::ZERO) } else { self.timers.wait(Instant::now()) };
+        let readable = PollFlags::POLLIN;
+        let mut control = PollFlags::empty();
+        // Messages wait in the socket while there are unread ones here. The other end's end is always told.
+        control.set(PollFlags::POLLIN, !more);
+        control.set(PollFlags::POLLOUT, self.control.is_waiting());
+        let mut output = PollFlags::empty();
+        output.set(PollFlags::POLLOUT, !self.output.is_empty());
+        let mut pipes = PollFlags::empty();
+        pipes.set(PollFlags::POLLIN, !self.output.is_full());
+        let mut fds = [
+            PollFd::new(self.control.socket().as_fd(), control),
+            PollFd::new(self.signals.as_fd(), readable),
+            PollFd::new(self.lookups.answers_waiting().as_fd(), readable),
+            PollFd::new(self.streams.epoll().0.as_fd(), pipes),
+            PollFd::new(self.output.socket().as_fd(), output),
+        ];
+        match poll(&mut fds, rounded_up(timeout)) {
+            Ok(_) | Err(Errno::EINTR | Errno::EAGAIN | Errno::ENOMEM) => {}
+            Err(_) => return Err(Gone),
+        }
+        let events = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
+        if events[0].intersects(PollFlags::POLLHUP | PollFlags::POLLERR) {
+            return Err(Gone);
+        }
+        Ok(Ready {
+            control: events[0].contains(readable),
+            signals: events[1].contains(readable),
+            answers: events[2].contains(readable),
+            pipes: events[3].contains(readable),
+        })
+    }
+}
+
+/// What was taken of the messages that have come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Taken {
+    /// All of them.
+    All,
+    /// As many as fit into a turn.
+    Some,
+    /// One that ends everything.
+    Ending(Ending),
+}
+
+/// What a wait has found.
+struct Ready {
+    control: bool,
+    signals: bool,
+    answers: bool,
+    pipes: bool,
+}
+
+/// poll(2) counts in ms: a timer is waited for until it is due, not until just before.
+fn rounded_up(wait: Option<Duration>) -> PollTimeout {
+    match wait {
+        None => PollTimeout::NONE,
+        Some(Duration::ZERO) => PollTimeout::ZERO,
+        Some(wait) => PollTimeout::try_from(wait + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX),
+    }
+}

@@ -1,0 +1,82 @@
+//! The output socket: frames wait here until dcrun reads them. When too many wait, pipes are left unread, so that
+//! memory stays bounded and ranks feel it; nothing else waits for a reader.
+
+use dc_model::wire::Output;
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, send};
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::UnixStream;
+
+/// Bytes that may wait before pipes are left unread.
+const WAITING_BYTES_MAX: usize = 256 << 10;
+
+/// Frames on their way to dcrun.
+#[derive(Debug)]
+pub struct OutputSocket {
+    socket: UnixStream,
+    waiting: Vec<u8>,
+    sent: usize,
+    reader_gone: bool,
+}
+
+impl OutputSocket {
+    /// Over this socket.
+    #[must_use]
+    pub fn new(socket: UnixStream) -> Self {
+        Self { socket, waiting: Vec::new(), sent: 0, reader_gone: false }
+    }
+
+    /// Puts one frame at the end. Where nobody will read it, it is dropped: ranks must not hang on that.
+    pub fn push(&mut self, frame: &Output) {
+        if !self.reader_gone {
+            frame.encode(&mut self.waiting);
+        }
+    }
+
+    /// Whether pipes are to be left unread for now.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.waiting.len() - self.sent >= WAITING_BYTES_MAX
+    }
+
+    /// Whether all has been sent.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sent == self.waiting.len()
+    }
+
+    /// Sends what the socket takes, without waiting.
+    pub fn flush(&mut self) {
+        while !self.is_empty() {
+            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+            match send(self.socket.as_raw_fd(), &self.waiting[self.sent..], flags) {
+                Ok(bytes) => self.sent += bytes,
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN | Errno::ENOBUFS) => break,
+                Err(_) => {
+                    self.reader_gone = true;
+                    self.sent = self.waiting.len();
+                }
+            }
+        }
+        if self.is_empty() {
+            self.waiting.clear();
+            self.sent = 0;
+        } else if self.sent >= WAITING_BYTES_MAX {
+            self.waiting.drain(..self.sent);
+            self.sent = 0;
+        }
+    }
+
+    /// The descriptor, for polling.
+    #[must_use]
+    pub fn socket(&self) -> &UnixStream {
+        &self.socket
+    }
+
+    /// Its number, for messages.
+    #[must_use]
+    pub fn number(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}

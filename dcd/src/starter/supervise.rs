@@ -1,0 +1,253 @@
+//! Where an attempt's events come from, and what its acts do. What follows on what is said in `attempt`.
+
+use super::Starter;
+use super::attempt::{Act, Event, next};
+use super::job::not_a_string;
+use super::lookups::Answer;
+use super::table::{AttemptKey, Process, Report};
+use super::timers::Timer;
+use crate::launch::{Launched, Plan, Refused};
+use crate::process::calls::{End, Whose, peek, reap, signal_group, signal_process};
+use dc_model::wire::FromStarter;
+use dc_model::{LaunchStage, Outcome};
+use nix::libc::{SIGCONT, SIGKILL};
+use nix::unistd::Pid;
+use std::os::fd::AsFd;
+use std::time::Instant;
+
+impl Starter {
+    /// Something happened to an attempt: does all that follows.
+    pub(super) fn on_event(&mut self, key: AttemptKey, event: Event) {
+        let mut happened = Some(event);
+        while let Some(event) = happened.take() {
+            let Some(entry) = self.table.get_mut(key) else { return };
+            let was = entry.state;
+            let (state, acts) = next(was, event);
+            entry.state = state;
+            if event == Event::Exited
+                && let Some(report) = &mut entry.report
+            {
+                report.stopped = was.is_stopped_by_dc();
+            }
+            for act in acts {
+                happened = self.act(key, *act).or(happened);
+            }
+        }
+    }
+
+    /// Does one thing; what happens at once by it is returned.
+    fn act(&mut self, key: AttemptKey, act: Act) -> Option<Event> {
+        match act {
+            Act::Launch => return Some(self.launch(key)),
+            Act::TellStarted => self.tell_started(key),
+            Act::Signal => self.signal(key),
+            Act::KillGroup => self.kill_group(key),
+            Act::Bury => self.bury(key),
+            Act::LookUp => return self.look_up(key),
+            Act::NoteUnlaunched => {
+                if let Some(entry) = self.table.get_mut(key) {
+                    let outcome = Outcome::Signalled(entry.signal);
+                    entry.report = Some(Report { stopped: true, ..Report::bare(outcome) });
+                }
+            }
+            Act::TellEnded => self.tell_ended(key),
+        }
+        None
+    }
+
+    fn launch(&mut self, key: AttemptKey) -> Event {
+        match self.try_launch(key) {
+            Ok(process) => {
+                self.table.set_process(key, process);
+                Event::Started
+            }
+            Err(Refused { stage, errno }) => {
+                if let Some(entry) = self.table.get_mut(key) {
+                    entry.report = Some(Report::bare(Outcome::NotLaunched { stage, errno }));
+                }
+                Event::Refused
+            }
+        }
+    }
+
+    fn try_launch(&mut self, key: AttemptKey) -> Result<Process, Refused> {
+        let gone = Refused { stage: LaunchStage::Clone, errno: nix::errno::Errno::EINVAL as i32 };
+        let (Some(entry), Some(job)) = (self.table.get(key), &self.job) else { return Err(gone) };
+        let launch = &entry.launch;
+        let own = job.env.own(launch, entry.origin.as_ref()).map_err(not_a_string)?;
+        let args: Vec<std::ffi::CString> = launch
+            .args
+            .iter()
+            .map(|arg| std::ffi::CString::new(&arg[..]))
+            .collect::<Result<_, _>>()
+            .map_err(not_a_string)?;
+        let (ends, streams) = self
+            .streams
+            .open(launch)
+            .map_err(|errno| Refused { stage: LaunchStage::Pipes, errno: errno as i32 })?;
+        let plan = Plan {
+            program: &job.program,
+            argv: [&job.argv, &args],
+            env: [job.env.shared(), &own],
+            cwd: job.cwd.as_deref(),
+            cpus: &launch.cpus,
+            numa: launch.numa,
+            stdout: ends.stdout.as_fd(),
+            stderr: ends.stderr.as_fd(),
+            mask: &self.rank_mask,
+        };
+        match self.launcher.launch(&plan) {
+            Ok(launched) => {
+                let process = Process { pid: launched.pid, since: Instant::now(), streams };
+                self.on_launched(key, &launched);
+                Ok(process)
+            }
+            Err(refused) => {
+                self.streams.discard(streams);
+                Err(refused)
+            }
+        }
+    }
+
+    /// What the launch itself has to tell.
+    fn on_launched(&mut self, key: AttemptKey, launched: &Launched) {
+        let Some(entry) = self.table.get(key) else { return };
+        let launch = &entry.launch;
+        if let Some(errno) = launched.memory_refused {
+            let why = std::io::Error::from_raw_os_error(errno);
+            self.control.notice(format!("rank {}: memory policy not set: {why}", launch.rank));
+        }
+        if let Some(found) = &launched.bound
+            && *found != launch.cpus
+        {
+            self.control.tell(&FromStarter::Rebound {
+                subtask: launch.subtask,
+                rank: launch.rank,
+                wanted: launch.cpus.clone(),
+                found: found.clone(),
+            });
+        }
+    }
+
+    fn tell_started(&mut self, key: AttemptKey) {
+        let Some(entry) = self.table.get(key) else { return };
+        let Some(process) = entry.process else { return };
+        self.control.tell(&FromStarter::Started {
+            subtask: entry.launch.subtask,
+            attempt: entry.launch.attempt,
+            pid: process.pid.as_raw().unsigned_abs(),
+            from: entry.origin.as_ref().map(|origin| origin.from),
+        });
+    }
+
+    fn signal(&mut self, key: AttemptKey) {
+        let Some((pid, signal)) = self.table.get(key).and_then(|e| Some((e.process?.pid, e.signal))) else {
+            return;
+        };
+        // A rank that has left its group is still ours to reach: it is not reaped.
+        if signal_group(pid, signal).is_err() {
+            let _ = signal_process(pid, signal);
+        }
+        let _ = signal_group(pid, SIGCONT as u8);
+        if let Some(job) = &self.job {
+            self.timers.set(Instant::now() + job.grace, Timer::Grace(key));
+        }
+    }
+
+    fn kill_group(&mut self, key: AttemptKey) {
+        let Some(process) = self.table.get(key).and_then(|entry| entry.process) else { return };
+        let _ = signal_group(process.pid, SIGKILL as u8);
+        let _ = signal_process(process.pid, SIGKILL as u8);
+    }
+
+    fn bury(&mut self, key: AttemptKey) {
+        let Some(process) = self.table.get(key).and_then(|entry| entry.process) else { return };
+        let _ = reap(Whose::Pid(process.pid));
+        self.table.forget_pid(process.pid);
+        let now = Instant::now();
+        for stream in process.streams {
+            self.streams.on_rank_ended(stream, now, &mut self.output, &mut self.timers);
+        }
+    }
+
+    fn look_up(&mut self, key: AttemptKey) -> Option<Event> {
+        let (Some(entry), Some(job)) = (self.table.get(key), &self.job) else { return None };
+        let success = entry.report.as_ref().is_some_and(|report| report.outcome.success());
+        self.lookups
+            .left(key, job, entry.launch.subtask, entry.launch.attempt, success)
+            .then_some(Event::Found)
+    }
+
+    fn tell_ended(&mut self, key: AttemptKey) {
+        let Some(entry) = self.table.remove(key) else { return };
+        let Some(report) = entry.report else { return };
+        self.control.tell(&FromStarter::Ended {
+            subtask: entry.launch.subtask,
+            attempt: entry.launch.attempt,
+            outcome: report.outcome,
+            ran_ns: report.ran_ns,
+            stopped: report.stopped,
+            checkpoint: report.checkpoint,
+            progress_cells: report.progress_cells,
+            result: report.result,
+        });
+    }
+
+    /// Children have ended: ranks, or orphans that came to us.
+    pub(super) fn on_children(&mut self) {
+        while let Ok(Some((pid, end))) = peek(Whose::Any) {
+            match self.table.of_pid(pid) {
+                Some(key) => self.on_rank_exited(key, end),
+                None => self.on_orphan_exited(pid),
+            }
+        }
+    }
+
+    fn on_rank_exited(&mut self, key: AttemptKey, end: End) {
+        if let Some(entry) = self.table.get_mut(key) {
+            let outcome = match end {
+                End::Exited(status) => Outcome::Exited(status),
+                End::Signalled(signal) => Outcome::Signalled(signal),
+            };
+            let ran = entry.process.map(|process| process.since.elapsed()).unwrap_or_default();
+            let ran_ns = u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX);
+            entry.report = Some(Report { ran_ns, ..Report::bare(outcome) });
+        }
+        self.on_event(key, Event::Exited);
+    }
+
+    fn on_orphan_exited(&mut self, pid: Pid) {
+        let _ = reap(Whose::Pid(pid));
+    }
+
+    /// A timer is due.
+    pub(super) fn on_timer(&mut self, timer: Timer, _now: Instant) {
+        match timer {
+            Timer::Grace(key) => self.on_event(key, Event::GraceOver),
+            Timer::Binding(_) => {}
+            Timer::Drain(key) => self.streams.on_drain_over(key, &mut self.output),
+        }
+    }
+
+    /// Threads beside the loop have found something.
+    pub(super) fn on_answers(&mut self) {
+        for answer in self.lookups.answers() {
+            match answer {
+                Answer::Picked { key, origin } => {
+                    if let Some(entry) = self.table.get_mut(key) {
+                        entry.origin = origin;
+                    }
+                    self.on_event(key, Event::Picked);
+                }
+                Answer::Found { key, checkpoint, result } => {
+                    if let Some(report) = self.table.get_mut(key).and_then(|entry| entry.report.as_mut()) {
+                        report.checkpoint = checkpoint;
+                        report.result = result;
+                    }
+                    self.on_event(key, Event::Found);
+                }
+                Answer::Notice(text) => self.control.notice(text),
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The attempts that are not over, found by name, by process, and by subtask.
+
+use super::attempt::State;
+use super::streams::StreamKey;
+use dc_model::wire::Launch;
+use dc_model::{Attempt, Outcome, Restart, ResultMeta, SubtaskId};
+use nix::unistd::Pid;
+use slotmap::{SlotMap, new_key_type};
+use std::collections::HashMap;
+use std::time::Instant;
+
+use super::env::Origin;
+
+new_key_type! {
+    /// Names an attempt for good.
+    pub struct AttemptKey;
+}
+
+/// What dcrun will be told at its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Report {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// From exec to end.
+    pub ran_ns: u64,
+    /// Whether dc had signalled it before.
+    pub stopped: bool,
+    /// Its newest valid checkpoint.
+    pub checkpoint: Option<Restart>,
+    /// Cells it reported.
+    pub progress_cells: u64,
+    /// The result it committed.
+    pub result: Option<ResultMeta>,
+}
+
+impl Report {
+    /// Of an attempt of which nothing is known but how it ended.
+    #[must_use]
+    pub fn bare(outcome: Outcome) -> Self {
+        Self { outcome, ran_ns: 0, stopped: false, checkpoint: None, progress_cells: 0, result: None }
+    }
+}
+
+/// A process, once there is one.
+#[derive(Clone, Copy, Debug)]
+pub struct Process {
+    /// Its number, and its group's.
+    pub pid: Pid,
+    /// When its exec had succeeded.
+    pub since: Instant,
+    /// Its pipes.
+    pub streams: [StreamKey; 2],
+}
+
+/// An attempt that is not over.
+#[derive(Debug)]
+pub struct Entry {
+    /// What dcrun asked for.
+    pub launch: Box<Launch>,
+    /// Where it stands.
+    pub state: State,
+    /// Counts launches: what was first seen at some count belongs to none that came after.
+    pub serial: u64,
+    /// What it goes on from.
+    pub origin: Option<Origin>,
+    /// Its process.
+    pub process: Option<Process>,
+    /// The signal dcrun wants it stopped with.
+    pub signal: u8,
+    /// What is known of its end.
+    pub report: Option<Report>,
+}
+
+/// All attempts that are not over.
+#[derive(Default, Debug)]
+pub struct Table {
+    entries: SlotMap<AttemptKey, Entry>,
+    by_pid: HashMap<Pid, AttemptKey>,
+    by_subtask: HashMap<SubtaskId, AttemptKey>,
+    serial: u64,
+}
+
+impl Table {
+    /// Adds one; `None` when the subtask has one already.
+    pub fn add(&mut self, launch: Box<Launch>) -> Option<AttemptKey> {
+        if self.by_subtask.contains_key(&launch.subtask) {
+            return None;
+        }
+        self.serial += 1;
+        let subtask = launch.subtask;
+        let key = self.entries.insert(Entry {
+            launch,
+            state: State::Picking,
+            serial: self.serial,
+            origin: None,
+            process: None,
+            signal: 0,
+            report: None,
+        });
+        self.by_subtask.insert(subtask, key);
+        Some(key)
+    }
+
+    /// The count of the newest.
+    #[must_use]
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+
+    /// One of them, while it is not over.
+    #[must_use]
+    pub fn get(&self, key: AttemptKey) -> Option<&Entry> {
+        self.entries.get(key)
+    }
+
+    /// One of them, to be changed.
+    pub fn get_mut(&mut self, key: AttemptKey) -> Option<&mut Entry> {
+        self.entries.get_mut(key)
+    }
+
+    /// Gives it its process.
+    pub fn set_process(&mut self, key: AttemptKey, process: Process) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.process = Some(process);
+            self.by_pid.insert(process.pid, key);
+        }
+    }
+
+    /// Its process is reaped: the number is free.
+    pub fn forget_pid(&mut self, pid: Pid) {
+        self.by_pid.remove(&pid);
+    }
+
+    /// Whose process this is.
+    #[must_use]
+    pub fn of_pid(&self, pid: Pid) -> Option<AttemptKey> {
+        self.by_pid.get(&pid).copied()
+    }
+
+    /// The attempt of this subtask that is not over.
+    #[must_use]
+    pub fn of_subtask(&self, subtask: SubtaskId, attempt: Attempt) -> Option<AttemptKey> {
+        let key = *self.by_subtask.get(&subtask)?;
+        (self.entries.get(key)?.launch.attempt == attempt).then_some(key)
+    }
+
+    /// Takes out one that is over.
+    pub fn remove(&mut self, key: AttemptKey) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        self.by_subtask.remove(&entry.launch.subtask);
+        Some(entry)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = (AttemptKey, &Entry)> {
+        self.entries.iter()
+    }
+
+    /// Their names.
+    #[must_use]
+    pub fn keys(&self) -> Vec<AttemptKey> {
+        self.entries.keys().collect()
+    }
+
+    /// Whether none is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
