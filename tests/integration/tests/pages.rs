@@ -1,6 +1,9 @@
 //! Options, variables, statuses, functions and commands: the pages hold what the programs have, and nothing else.
 //! Each list is compared both ways, and what differs is named.
 
+
+// A test: what cannot be unwrapped fails it.
+#![allow(clippy::unwrap_used)]
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -92,7 +95,8 @@ fn subcommands(name: &str) -> Words {
     let text = String::from_utf8(run(name, &["--help"]).stdout).unwrap();
     let lines = text.lines().skip_while(|line| !line.starts_with("Commands:")).skip(1);
     let heads = lines.take_while(|line| line.starts_with("  "));
-    let names = heads.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
+    let names =
+        heads.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
     names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 
@@ -125,7 +129,8 @@ fn options_of_dcspool() {
     for command in &commands {
         let listed = options_in_page(&section(&page, "Ss", command));
         let help = options_in_help("dcspool", &[command]);
-        let own = help.iter().filter(|name| listed.contains(*name) || !of_all.contains(*name)).cloned().collect();
+        let own =
+            help.iter().filter(|name| listed.contains(*name) || !of_all.contains(*name)).cloned().collect();
         assert!(listed.is_subset(&own), "{command} in dcspool(1): {listed:?}, in its help: {help:?}");
         let unlisted: Vec<_> = own.difference(&listed).collect();
         assert!(unlisted.is_empty(), "{command} in dcspool(1) lacks {unlisted:?}");
@@ -136,7 +141,8 @@ fn options_of_dcspool() {
 fn numbers_in_items(lines: &[&str]) -> Words {
     let items = lines.iter().filter_map(|line| line.strip_prefix(".It "));
     let numbers = items.filter_map(|item| {
-        let digits: String = item.trim_start_matches("Li ").chars().take_while(char::is_ascii_digit).collect();
+        let digits: String =
+            item.trim_start_matches("Li ").chars().take_while(char::is_ascii_digit).collect();
         (!digits.is_empty()).then_some(digits)
     });
     numbers.collect()
@@ -153,4 +159,267 @@ fn exit_statuses() {
     assert!(constants.contains("125"), "no constants were found in model/src/exit.rs");
     let page = numbers_in_items(&section(&read("man/dcrun.1"), "Sh", "EXIT STATUS"));
     assert_same("statuses", ("model/src/exit.rs", &constants), ("EXIT STATUS of dcrun(1)", &page));
+}
+
+/// The `.It Ev NAME` items of the lines that begin with `DC_`.
+fn variables_in_items(lines: &[&str]) -> Words {
+    let items = lines.iter().filter_map(|line| line.strip_prefix(".It Ev "));
+    items
+        .filter_map(|item| item.split_whitespace().next())
+        .filter(|name| name.starts_with("DC_"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The words with this beginning, letters and underscores, that stand in a text behind a quotation mark.
+fn quoted_words(text: &str, begin: &str) -> Words {
+    let quoted = format!("\"{begin}");
+    text.match_indices(&quoted)
+        .map(|(at, _)| {
+            text[at + 1..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>()
+        })
+        .filter(|word| word.len() > begin.len())
+        .collect()
+}
+
+/// All Rust sources below a directory that are not tests, with the modules of tests at their ends cut off.
+fn sources(dir: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).unwrap_or_else(|e| panic!("{}: {e}", dir.display())) {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if name.ends_with(".rs") && !name.ends_with("tests.rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_owned();
+            found.push((path, code));
+        }
+    }
+    found
+}
+
+#[test]
+fn variables_in_the_code() {
+    let page = read("man/dc-kernel.7");
+    let listed = variables_in_items(&section(&page, "Sh", "ENVIRONMENT"));
+    let of_user = variables_in_items(&section(&page, "Ss", "Read, where the user sets it"));
+    let mut known = Words::new();
+    for dir in ["model/src", "dcd/src", "dcrun/src", "spool/src", "spool/capi/src", "gather/src"] {
+        for (_, code) in sources(&root().join(dir)) {
+            known.extend(quoted_words(&code, "DC_"));
+        }
+    }
+    assert_same("variables", ("the sources", &known), ("ENVIRONMENT of dc-kernel(7)", &listed));
+    assert!(!of_user.is_empty() && of_user.is_subset(&listed));
+}
+
+/// A kernel that leaves two checkpoints, is killed, and then says what it finds: all variables there can be.
+#[test]
+fn variables_of_a_rank() {
+    const KERNEL: &str = "env | grep ^DC_; if [ \"$DC_ATTEMPT\" = 1 ]; then \
+        echo a | \"$1\" save --step 1 && echo b | \"$1\" save --step 2 && kill -9 $$; fi";
+    let dir = tempfile::tempdir().unwrap();
+    let mask = dir.path().join("mask.pbm");
+    fs::write(&mask, "P1\n4 2\n1 1 1 1\n1 1 1 1\n").unwrap();
+    let dcspool = built("dcspool");
+    let mut command = Command::new(built("dcrun"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DC_")) {
+        command.env_remove(name);
+    }
+    command.args(["-n", "1", "--domain"]).arg(&mask).arg("--spool").arg(dir.path().join("spool"));
+    let output = command.args(["--", "/bin/sh", "-c", KERNEL, "sh"]).arg(dcspool).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {stderr}", output.status);
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let found: Words =
+        stdout.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name.to_owned()).collect();
+    let page = read("man/dc-kernel.7");
+    let of_user = variables_in_items(&section(&page, "Ss", "Read, where the user sets it"));
+    let listed = variables_in_items(&section(&page, "Sh", "ENVIRONMENT"));
+    let set = listed.difference(&of_user).cloned().collect();
+    assert_same("variables", ("a rank's environment", &found), ("dc-kernel(7)", &set));
+}
+
+/// The words of this beginning in a text, with what must follow them.
+fn words_followed_by(text: &str, begin: &str, next: fn(&str) -> bool) -> Words {
+    let mut found = Words::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(begin) {
+        let before = rest[..at].chars().next_back();
+        let end =
+            rest[at..].find(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(rest.len(), |n| at + n);
+        let is_word = !before.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
+        if is_word && next(&rest[end..]) {
+            found.insert(rest[at..end].to_owned());
+        }
+        rest = &rest[end.max(at + 1)..];
+    }
+    found
+}
+
+/// C text without its comments.
+fn without_comments(text: &str) -> String {
+    let mut parts = text.split("/*");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |code, part| code + part.split_once("*/").map_or("", |(_, after)| after))
+}
+
+#[test]
+fn functions_of_the_library() {
+    let header = without_comments(&read("spool/capi/include/dcspool.h"));
+    let page = read("man/dcspool.3");
+    let declared = words_followed_by(&header, "dc_", |next| next.starts_with('('));
+    let synopsis = after_macro(&section(&page, "Sh", "SYNOPSIS"), "Fn");
+    assert_same("functions", ("dcspool.h", &declared), ("SYNOPSIS of dcspool(3)", &synopsis));
+    let described = after_macro(&section(&page, "Sh", "DESCRIPTION"), "Fn");
+    let results = after_macro(&section(&page, "Sh", "RETURN VALUES"), "Fn");
+    let anywhere: Words = described.union(&results).cloned().collect();
+    assert_same("functions", ("dcspool.h", &declared), ("the text of dcspool(3)", &anywhere));
+    for function in &declared {
+        let code = read("spool/capi/src/lib.rs")
+            + &sources(&root().join("spool/capi/src")).iter().map(|(_, code)| &code[..]).collect::<String>();
+        assert!(code.contains(&format!("fn {function}(")), "{function} is declared, and not in the library");
+    }
+
+    let constants: Words = words_followed_by(&header, "DC_", |next| next.trim_start().starts_with('='));
+    assert_same(
+        "constants",
+        ("dcspool.h", &constants),
+        ("dcspool(3)", &after_macro(&page.lines().collect::<Vec<_>>(), "Dv")),
+    );
+    let calls = after_macro(&section(&read("man/dc-kernel.7"), "Sh", "CALLS"), "Fn");
+    let unknown: Vec<_> = calls.difference(&declared).collect();
+    assert!(unknown.is_empty(), "dc-kernel(7) names {unknown:?}");
+}
+
+fn pages() -> Vec<PathBuf> {
+    let mut all: Vec<_> =
+        fs::read_dir(root().join("man")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    all.sort();
+    assert!(all.len() >= 5, "{all:?}");
+    all
+}
+
+#[test]
+fn pages_are_sound() {
+    let mandoc = Command::new("mandoc").args(["-Tlint", "-W", "warning"]).args(pages()).output();
+    let mandoc = mandoc.unwrap_or_else(|e| panic!("mandoc (Debian package mandoc) is needed: {e}"));
+    let said =
+        String::from_utf8_lossy(&mandoc.stdout).into_owned() + &String::from_utf8_lossy(&mandoc.stderr);
+    assert!(mandoc.status.success() && said.is_empty(), "{said}");
+}
+
+/// Pages of this project that a page points to are there; its sections are what a page of its kind has.
+#[test]
+fn pages_point_to_pages() {
+    let there: Words =
+        pages().iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    for path in pages() {
+        let text = fs::read_to_string(&path).unwrap();
+        for words in text.lines().filter_map(macro_words) {
+            for named in words.windows(3).filter(|w| w[0] == "Xr" && w[1].starts_with("dc")) {
+                let file = format!("{}.{}", named[1], named[2]);
+                assert!(there.contains(&file), "{} points to {file}", path.display());
+            }
+        }
+        let command = path.extension().is_some_and(|kind| kind == "1");
+        let wanted: &[&str] = if command {
+            &["EXIT STATUS", "ENVIRONMENT", "FILES", "SIGNALS", "DIAGNOSTICS", "EXAMPLES", "SEE ALSO"]
+        } else {
+            &["SEE ALSO"]
+        };
+        for title in wanted {
+            section(&text, "Sh", title);
+        }
+    }
+}
+
+/// The lines of a page's examples, or of a README's fenced blocks, that are typed at a prompt.
+fn typed(text: &str) -> Vec<String> {
+    let joined = text.replace("\\e\n", "").replace("\\\n", "");
+    let prompt = |line: &str| line.trim().strip_prefix("$ ").map(str::to_owned);
+    joined.lines().filter_map(prompt).collect()
+}
+
+/// Each command that a text shows exists, and each option that it gives to a command of ours.
+fn check_typed(from: &str, text: &str) -> usize {
+    let makefile = read("Makefile");
+    let targets: Words = makefile
+        .lines()
+        .filter(|line| !line.starts_with(['\t', ' ', '#', '.']) && !line.contains('='))
+        .filter_map(|line| line.split_once(':'))
+        .flat_map(|(names, _)| names.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    let lines = typed(text);
+    for line in &lines {
+        for part in line.split([';', '|']).map(str::trim) {
+            let mut words = part.split_whitespace();
+            match words.next().map(|word| word.trim_start_matches("target/release/")) {
+                Some("make") => {
+                    for target in words.by_ref().filter(|word| !word.starts_with('-') && !word.contains('='))
+                    {
+                        let own = !part.contains("-C ");
+                        assert!(
+                            !own || targets.contains(target),
+                            "{from}: {line}: there is no target {target}"
+                        );
+                    }
+                }
+                Some(name @ ("dcrun" | "dcspool")) => {
+                    let command = words.clone().next().filter(|_| name == "dcspool");
+                    let args: Vec<_> = command.into_iter().filter(|word| !word.starts_with('-')).collect();
+                    let known = options_in_help(name, &args);
+                    let own = words.take_while(|word| *word != "--" && !word.starts_with("./"));
+                    for option in own.filter(|word| word.starts_with('-')) {
+                        let option = option.split('=').next().unwrap_or_default();
+                        assert!(known.contains(option), "{from}: {line}: {name} has no {option}");
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    lines.len()
+}
+
+#[test]
+fn commands_that_are_shown() {
+    assert!(check_typed("README.md", &read("README.md")) >= 3);
+    for path in pages() {
+        let text = fs::read_to_string(&path).unwrap();
+        check_typed(&path.display().to_string(), &text);
+    }
+}
+
+/// What README and ARCHITECTURE link to or name as a file of the tree is there.
+#[test]
+fn files_that_are_named() {
+    for from in ["README.md", "ARCHITECTURE.md"] {
+        let text = read(from);
+        let links = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        let files = links.filter(|link| !link.contains("://") && !link.starts_with('#'));
+        let quoted = text.split('`').skip(1).step_by(2);
+        let paths = quoted.filter(|word| {
+            let tree = [
+                "model/",
+                "dcsched/",
+                "dcd/",
+                "dcrun/",
+                "spool/",
+                "gather/",
+                "docs/",
+                "man/",
+                "tests/",
+                "bench/",
+                "examples/",
+                "contrib/",
+                ".ci/",
+            ];
+            tree.iter().any(|dir| word.starts_with(dir)) && !word.contains([' ', '*', '<'])
+        });
+        for path in files.chain(paths) {
+            assert!(root().join(path.split('#').next().unwrap_or_default()).exists(), "{from} names {path}");
+        }
+    }
 }
