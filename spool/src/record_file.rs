@@ -1,0 +1,167 @@
+//! A record file opened for reading, checkpoint or result: its header read and its length held against it, its
+//! payload streamed against its CRC. Nothing of it is in memory but a piece at a time.
+
+use crate::files::{Dir, FileError, Linux, Op, shown};
+use crate::header::{FileKind, HEADER_BYTES, Header, HeaderError};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use thiserror::Error;
+
+/// What is read or written at once, in bytes: enough to keep a disk busy, little enough to stay in a core's cache.
+pub(crate) const PIECE_BYTES: usize = 256 << 10;
+
+/// Why a record file cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum RecordError {
+    /// It could not be read.
+    #[error("{0}")]
+    File(#[from] FileError),
+    /// It is not what it should be.
+    #[error("{} {} cannot be used: {why}", .kind.text(), shown(.path))]
+    Refused {
+        /// What it should be.
+        kind: FileKind,
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        why: HeaderError,
+    },
+}
+
+impl RecordError {
+    /// Whether there is no such file.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::File(error) if error.is_not_found())
+    }
+}
+
+/// An opened record file of which the header is good and the length is right; the payload is not verified yet.
+#[derive(Debug)]
+pub struct RecordFile {
+    file: File,
+    path: PathBuf,
+    kind: FileKind,
+    header: Header,
+    more: Vec<u8>,
+    payload_at: u64,
+}
+
+impl RecordFile {
+    /// Opens a name in a directory.
+    ///
+    /// # Errors
+    /// When it cannot be read, its header is not good, or it is longer or shorter than that says.
+    pub fn open(dir: &Dir, name: &str, kind: FileKind) -> Result<Self, RecordError> {
+        let file = dir.open_file(name)?;
+        let path = dir.path_of(name);
+        let refused = |why| RecordError::Refused { kind, path: path.clone(), why };
+        let failed = |error| FileError::io(Op::Read, &path, error);
+
+        let file_bytes = file.metadata().map_err(failed)?.len();
+        let mut bytes = vec![0; HEADER_BYTES];
+        read_or(&file, &mut bytes, 0, || refused(HeaderError::Short), &path)?;
+        let header_bytes = Header::len_bytes(kind, &bytes).map_err(refused)?;
+        bytes.resize(header_bytes, 0);
+        if let Some(more) = bytes.get_mut(HEADER_BYTES..) {
+            read_or(&file, more, HEADER_BYTES as u64, || refused(HeaderError::Short), &path)?;
+        }
+        let (header, more, _) = Header::decode(kind, &bytes).map_err(refused)?;
+        let (more, payload_at) = (more.to_vec(), header_bytes as u64);
+        let found = file_bytes.saturating_sub(payload_at);
+        if found != header.payload_bytes {
+            return Err(refused(HeaderError::Length { expected: header.payload_bytes, found }));
+        }
+        Ok(Self { file, path, kind, header, more, payload_at })
+    }
+
+    /// Opens a path; links are followed up to its last name.
+    ///
+    /// # Errors
+    /// As [`RecordFile::open`].
+    pub fn open_path(path: &Path, kind: FileKind) -> Result<Self, RecordError> {
+        let (dir, name) = Dir::parent_on(Arc::new(Linux), path)?;
+        match name.to_str() {
+            Some(name) => Self::open(&dir, name, kind),
+            None => Err(RecordError::Refused { kind, path: path.to_owned(), why: HeaderError::Misplaced }),
+        }
+    }
+
+    /// What its header says.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The header's part of the kind's own.
+    #[must_use]
+    pub fn more(&self) -> &[u8] {
+        &self.more
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// That it is refused for this reason.
+    pub(crate) fn refused(&self, why: HeaderError) -> RecordError {
+        RecordError::Refused { kind: self.kind, path: self.path.clone(), why }
+    }
+
+    /// Fills `out` from the payload, `at` bytes into it.
+    ///
+    /// # Errors
+    /// When the disk fails, or the file has become shorter.
+    pub fn read(&self, at: u64, out: &mut [u8]) -> Result<(), RecordError> {
+        let end = at.checked_add(out.len() as u64).filter(|end| *end <= self.header.payload_bytes);
+        let short = || self.refused(HeaderError::Length { expected: self.header.payload_bytes, found: at });
+        if end.is_none() {
+            return Err(short());
+        }
+        read_or(&self.file, out, self.payload_at + at, short, &self.path)
+    }
+
+    /// Reads the whole payload once and holds it against its CRC.
+    ///
+    /// # Errors
+    /// When it differs, or cannot be read.
+    pub fn verify(&self) -> Result<(), RecordError> {
+        let mut piece = vec![0; PIECE_BYTES];
+        let (mut at, mut crc) = (0, 0);
+        while at < self.header.payload_bytes {
+            let left = self.header.payload_bytes - at;
+            let len = usize::try_from(left).map_or(PIECE_BYTES, |left| left.min(PIECE_BYTES));
+            self.read(at, &mut piece[..len])?;
+            crc = crc32c::crc32c_append(crc, &piece[..len]);
+            at += len as u64;
+        }
+        self.check_crc(crc)
+    }
+
+    /// Holds the CRC of a payload that was read against the header's.
+    ///
+    /// # Errors
+    /// When it differs.
+    pub(crate) fn check_crc(&self, crc: u32) -> Result<(), RecordError> {
+        if crc == self.header.payload_crc { Ok(()) } else { Err(self.refused(HeaderError::Payload)) }
+    }
+}
+
+/// Fills `out` from a place in a file; an end before that is `short`.
+fn read_or(
+    file: &File,
+    out: &mut [u8],
+    at: u64,
+    short: impl FnOnce() -> RecordError,
+    path: &Path,
+) -> Result<(), RecordError> {
+    file.read_exact_at(out, at).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => short(),
+        _ => FileError::io(Op::Read, path, error).into(),
+    })
+}
