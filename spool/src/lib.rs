@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod fakes;
 pub mod files;
 pub mod header;
+pub mod journal;
 pub mod layout;
 pub mod progress;
 pub mod record_file;

@@ -136,3 +136,35 @@ impl Disk for FailingDisk {
         self.run(Op::RemoveDir, Some(name), || Linux.remove_dir(dir, name))
     }
 }
+
+/// A disk on which only so many reservations of space succeed, and writing beyond what is reserved fails too.
+#[derive(Debug)]
+pub struct FullDisk {
+    left: Mutex<usize>,
+    reserved_bytes: Mutex<u64>,
+}
+
+impl FullDisk {
+    /// Takes `allocations` reservations, then no more.
+    #[must_use]
+    pub fn after_allocations(allocations: usize) -> Self {
+        Self { left: Mutex::new(allocations), reserved_bytes: Mutex::new(0) }
+    }
+}
+
+impl Disk for FullDisk {
+    fn allocate(&self, file: BorrowedFd<'_>, offset: u64, len: u64) -> nix::Result<()> {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        *left = left.checked_sub(1).ok_or(Errno::ENOSPC)?;
+        *self.reserved_bytes.lock().unwrap_or_else(PoisonError::into_inner) = offset + len;
+        Linux.allocate(file, offset, len)
+    }
+
+    fn write(&self, file: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> nix::Result<usize> {
+        let reserved = *self.reserved_bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        if offset + bytes.len() as u64 > reserved {
+            return Err(Errno::ENOSPC);
+        }
+        Linux.write(file, bytes, offset)
+    }
+}

@@ -2,4 +2,4 @@
 
 mod failing_disk;
 
-pub use failing_disk::{Call, FailingDisk, Fault};
+pub use failing_disk::{Call, FailingDisk, Fault, FullDisk};

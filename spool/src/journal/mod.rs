@@ -1,0 +1,21 @@
+//! The journal: the decisions of a job, one record each, in one segment an epoch. A record counts when
+//! [`Writer::sync`] has returned; what counts is found again by [`read_all`], byte for byte, or an error is.
+
+mod codec;
+mod error;
+mod frame;
+mod reader;
+mod segment;
+mod writer;
+
+pub use codec::TYPES;
+pub use error::JournalError;
+pub use frame::{FRAME_BYTES, PAYLOAD_BYTES_MAX};
+pub use reader::{Found, Replay, SegmentFound, Tail, read_all, read_found};
+pub use segment::{Before, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES};
+pub use writer::{FIRST_CHUNK_BYTES, RESERVE_BYTES, Writer};
+
+#[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
+mod samples;
