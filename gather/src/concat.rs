@@ -1,0 +1,54 @@
+//! Merges results by stringing their payloads together, in the order of the parts.
+
+use crate::{MergeError, Part};
+use dc_spool::files::NewFile;
+use dc_spool::result::Results;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+
+const CHUNK_BYTES: usize = 256 << 10;
+
+/// Writes the payloads of all parts into `target`, and returns its length in bytes. Type and layout do not matter.
+///
+/// # Errors
+/// When a result is missing or not what was committed, or the target cannot be written; it is then as before.
+pub fn concat(
+    target: &Path,
+    parts: impl IntoIterator<Item = Part>,
+    results: &Results,
+) -> Result<u64, MergeError> {
+    concat_into(NewFile::at_target(target)?, parts, results)
+}
+
+/// As [`concat`], into a file that was begun for it.
+///
+/// # Errors
+/// As [`concat`].
+pub fn concat_into(
+    mut file: NewFile,
+    parts: impl IntoIterator<Item = Part>,
+    results: &Results,
+) -> Result<u64, MergeError> {
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut total_bytes = 0;
+    for part in parts {
+        let reader = part.try_open(results)?;
+        let mut payload = reader.payload();
+        loop {
+            let n = match payload.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+                Err(e) => return Err(part.unusable(e)),
+            };
+            total_bytes += n as u64;
+            file.append(&chunk[..n])?;
+        }
+    }
+    file.commit_target()?;
+    Ok(total_bytes)
+}
+
+#[cfg(test)]
+#[path = "concat_tests.rs"]
+mod tests;
