@@ -5,3 +5,4 @@ pub mod launch;
 pub mod process;
 pub mod spawn;
 pub mod starter;
+pub mod topology;

@@ -4,6 +4,8 @@
 //! Unsafe because they are bare calls into libc. Each takes plain numbers, or memory that lives in this file.
 #![allow(unsafe_code)]
 
+use dc_model::CpuSet;
+use dc_model::cpuset::CPUS_MAX;
 use nix::errno::Errno;
 use nix::libc;
 use nix::unistd::Pid;
@@ -166,4 +168,23 @@ pub fn bytes_readable(pipe: &OwnedFd) -> nix::Result<usize> {
     // SAFETY: an open descriptor, and a place for the one number that is written.
     Errno::result(unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut bytes) })?;
     Ok(usize::try_from(bytes).unwrap_or(0))
+}
+
+/// The CPUs a thread may run on; 0 stands for the calling one. nix's own stops at 1024 CPUs.
+///
+/// # Errors
+/// ESRCH when there is no such thread.
+pub fn affinity(thread: Pid) -> nix::Result<CpuSet> {
+    let mut words = vec![0_u64; CPUS_MAX as usize / 64];
+    // SAFETY: the kernel writes at most as many bytes as it is told there are.
+    let bytes = unsafe {
+        libc::syscall(
+            libc::SYS_sched_getaffinity,
+            thread.as_raw(),
+            size_of_val(&words[..]),
+            words.as_mut_ptr(),
+        )
+    };
+    words.truncate(Errno::result(bytes)? as usize / size_of::<u64>());
+    Ok(CpuSet::from_words(words))
 }
