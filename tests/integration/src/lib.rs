@@ -1,1 +1,21 @@
-//! Placeholder.
+//! What the end-to-end tests share: the built commands, a directory for each test, processes that end in time and
+//! are looked at while they run. Nothing here knows how dc works inside; it sees what a user sees, and /proc.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A harness of tests: what fails here fails the test.
+
+pub mod commands;
+pub mod events;
+pub mod fixtures;
+pub mod process;
+pub mod random;
+pub mod run;
+pub mod scratch;
+pub mod stream;
+pub mod wait;
+
+pub use commands::{built, root};
+pub use events::{Events, only};
+pub use fixtures::{fixture, linked_fixture};
+pub use run::{Ask, Finished, Running};
+pub use scratch::Scratch;
+pub use wait::{DEADLINE, until};

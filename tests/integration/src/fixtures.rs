@@ -1,0 +1,52 @@
+//! Kernels in C that misbehave, or use dc's library, compiled when they are first needed.
+
+use crate::commands::{built, directory, lock, root};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+/// A kernel of `fixtures/` that knows nothing of dc.
+#[must_use]
+pub fn fixture(name: &str) -> PathBuf {
+    compile(name, &[])
+}
+
+/// A kernel of `fixtures/` on dc's C library.
+#[must_use]
+pub fn linked_fixture(name: &str) -> PathBuf {
+    compile(name, &[built("libdcspool.a")])
+}
+
+/// Where the header of dc's C library is.
+#[must_use]
+pub fn include() -> PathBuf {
+    root().join("spool/capi/include")
+}
+
+fn compile(name: &str, libraries: &[PathBuf]) -> PathBuf {
+    let made = directory().join("dc-fixtures");
+    let _lock = lock(directory());
+    fs::create_dir_all(&made).unwrap();
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let (source, program) = (sources.join(format!("{name}.c")), made.join(name));
+    let newest = [&source, &sources.join("fixture.h"), &include().join("dcspool.h")];
+    let newest = newest.into_iter().chain(libraries).map(|path| changed(path)).max().unwrap();
+    if program.exists() && changed(&program) > newest {
+        return program;
+    }
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"]).arg(include());
+    // Under another name first: a program that runs already is never written to.
+    let unfinished = made.join(format!("{name}.unfinished"));
+    gcc.arg("-o").arg(&unfinished).arg(&source).args(libraries).args(["-lm", "-ldl"]);
+    let output = gcc.output().unwrap_or_else(|e| panic!("gcc (Debian package gcc) is needed: {e}"));
+    assert!(output.status.success(), "{gcc:?}:\n{}", String::from_utf8_lossy(&output.stderr));
+    fs::rename(&unfinished, &program).unwrap();
+    program
+}
+
+fn changed(path: &Path) -> SystemTime {
+    let meta = fs::metadata(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    meta.modified().unwrap()
+}
