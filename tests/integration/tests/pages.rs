@@ -1,7 +1,6 @@
 //! Options, variables, statuses, functions and commands: the pages hold what the programs have, and nothing else.
 //! Each list is compared both ways, and what differs is named.
 
-
 // A test: what cannot be unwrapped fails it.
 #![allow(clippy::unwrap_used)]
 use std::collections::BTreeSet;
@@ -11,20 +10,8 @@ use std::process::{Command, Output};
 
 type Words = BTreeSet<String>;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
-
 fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
-}
-
-/// A command of this build: beside the directory of this test.
-fn built(name: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    let path = test.parent().and_then(Path::parent).unwrap().join(name);
-    assert!(path.is_file(), "{name} is not built; run `cargo build --workspace` first");
-    path
 }
 
 fn run(name: &str, args: &[&str]) -> Output {
@@ -199,19 +186,33 @@ fn sources(dir: &Path) -> Vec<(PathBuf, String)> {
     found
 }
 
+/// What dcrun leaves out of an outer job's environment is a list of its own: of ranks of other versions too.
+const STRIPPED: &str = "dcrun/src/setup/environment.rs";
+
 #[test]
 fn variables_in_the_code() {
     let page = read("man/dc-kernel.7");
     let listed = variables_in_items(&section(&page, "Sh", "ENVIRONMENT"));
-    let of_user = variables_in_items(&section(&page, "Ss", "Read, where the user sets it"));
     let mut known = Words::new();
     for dir in ["model/src", "dcd/src", "dcrun/src", "spool/src", "spool/capi/src", "gather/src"] {
-        for (_, code) in sources(&root().join(dir)) {
-            known.extend(quoted_words(&code, "DC_"));
+        let sources = sources(&root().join(dir));
+        for (_, code) in sources.iter().filter(|(path, _)| !path.ends_with(STRIPPED)) {
+            known.extend(quoted_words(code, "DC_"));
         }
     }
     assert_same("variables", ("the sources", &known), ("ENVIRONMENT of dc-kernel(7)", &listed));
-    assert!(!of_user.is_empty() && of_user.is_subset(&listed));
+    let stripped = quoted_words(&read(STRIPPED), "DC_");
+    let inherited: Vec<_> =
+        listed.difference(&of_user(&page)).filter(|name| !stripped.contains(*name)).cloned().collect();
+    assert!(inherited.is_empty(), "a dcrun in a rank would pass on {inherited:?}");
+}
+
+/// What the user sets and dc reads: not set by dcrun.
+fn of_user(page: &str) -> Words {
+    let by_library = variables_in_items(&section(page, "Ss", "Read, where the user sets it"));
+    let by_dcrun = variables_in_items(&section(page, "Ss", "Read by dcrun, where the user sets it"));
+    assert!(!by_library.is_empty() && !by_dcrun.is_empty());
+    by_library.union(&by_dcrun).cloned().collect()
 }
 
 /// A kernel that leaves two checkpoints, is killed, and then says what it finds: all variables there can be.
@@ -235,9 +236,8 @@ fn variables_of_a_rank() {
     let found: Words =
         stdout.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name.to_owned()).collect();
     let page = read("man/dc-kernel.7");
-    let of_user = variables_in_items(&section(&page, "Ss", "Read, where the user sets it"));
     let listed = variables_in_items(&section(&page, "Sh", "ENVIRONMENT"));
-    let set = listed.difference(&of_user).cloned().collect();
+    let set = listed.difference(&of_user(&page)).cloned().collect();
     assert_same("variables", ("a rank's environment", &found), ("dc-kernel(7)", &set));
 }
 
