@@ -1,8 +1,9 @@
 //! Options, variables, statuses, functions and commands: the pages hold what the programs have, and nothing else.
 //! Each list is compared both ways, and what differs is named.
 
-// A test: what cannot be unwrapped fails it.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // A test: what cannot be unwrapped fails it.
+
+use dc_integration::{built, root};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
