@@ -3,7 +3,8 @@
 use crate::{Dtype, Layout, Part};
 use dc_model::{Attempt, Block, JobUuid, SubtaskId};
 use dc_spool::files::{Dir, Disk, NewFile};
-use dc_spool::result::{RESULT_DIR, Results, file_name};
+use dc_spool::layout;
+use dc_spool::result::Results;
 use std::ffi::OsString;
 use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
@@ -37,7 +38,7 @@ impl TestSpool {
             std::fs::create_dir(root.path().join(name)).unwrap();
         }
         let dir = Dir::open_on(Arc::new(NoSync), &root.path().join("spool")).unwrap();
-        dir.make_subdir(RESULT_DIR, 0o700).unwrap();
+        dir.make_subdir(layout::RESULT, layout::DIR_MODE).unwrap();
         let results = Results::open(&dir, JobUuid([7; 16])).unwrap();
         Self { root, results }
     }
@@ -59,7 +60,7 @@ impl TestSpool {
     }
 
     pub(crate) fn result_path(&self, subtask: u32) -> PathBuf {
-        self.root.path().join("spool").join(RESULT_DIR).join(file_name(SubtaskId(subtask), ATTEMPT))
+        self.root.path().join("spool").join(layout::RESULT).join(layout::result(SubtaskId(subtask), ATTEMPT))
     }
 
     /// Flips a bit of the last byte of a result's file: its payload.
