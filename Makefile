@@ -1,0 +1,44 @@
+# dc's few entry points; cargo does the work. Commands go to target/release.
+PREFIX ?= /usr/local
+DESTDIR ?=
+BINDIR = $(DESTDIR)$(PREFIX)/bin
+LIBDIR = $(DESTDIR)$(PREFIX)/lib
+LIBEXECDIR = $(DESTDIR)$(PREFIX)/libexec/dc
+INCLUDEDIR = $(DESTDIR)$(PREFIX)/include
+MANDIR = $(DESTDIR)$(PREFIX)/share/man
+RELEASE = $(or $(CARGO_TARGET_DIR),target)/release
+
+.PHONY: build demo check bench install clean
+
+build:
+	cargo build --locked --release
+
+demo:
+	tools/deps --for demo
+	examples/ocean/demo
+
+check:
+	tools/deps --for check
+	.ci/run
+
+bench:
+	tools/deps --for build
+	cargo build --locked --release --workspace
+	$(RELEASE)/dc-bench $(BENCH)
+
+# Installs what `make build` left; so that root needs no toolchain.
+install:
+	install -d $(BINDIR) $(LIBDIR) $(LIBEXECDIR) $(INCLUDEDIR)
+	install -m 755 $(RELEASE)/dcrun $(RELEASE)/dcspool $(BINDIR)
+	install -m 755 $(RELEASE)/dc-starter $(LIBEXECDIR)
+	install -m 644 spool/capi/include/dcspool.h $(INCLUDEDIR)
+	install -m 644 $(RELEASE)/libdcspool.a $(LIBDIR)
+	install -m 755 $(RELEASE)/libdcspool.so $(LIBDIR)
+	for page in man/*.[1-9]; do \
+		install -D -m 644 $$page $(MANDIR)/man$${page##*.}/$${page##*/} || exit; \
+	done
+
+clean:
+	cargo clean
+	$(MAKE) -C examples/ocean clean
+	rm -rf out
