@@ -3,4 +3,5 @@
 
 pub mod cost;
 pub mod job;
+pub mod partition;
 pub mod place;
