@@ -7,6 +7,7 @@ pub mod fakes;
 pub mod files;
 pub mod header;
 pub mod journal;
+pub mod kernel;
 pub mod layout;
 pub mod progress;
 pub mod record_file;
