@@ -6,7 +6,7 @@ use dc_model::Block;
 use dc_model::domain::Domain;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 impl Kernel {
     /// By hand, takes this mask as the domain, with the whole grid as the block. Under dcrun nothing happens: the job
@@ -16,9 +16,9 @@ impl Kernel {
     /// When it cannot be read.
     pub fn use_domain(&mut self, path: &Path) -> Result<(), KernelError> {
         if self.env.job.is_none() {
+            let why = |why| KernelError::Domain { path: path.to_owned(), why };
+            self.domain = Some(read(path).map_err(why)?);
             self.env.domain = Some(path.to_owned());
-            self.domain = None;
-            self.domain()?;
         }
         Ok(())
     }
@@ -125,7 +125,7 @@ impl Kernel {
     }
 }
 
-fn read(path: &PathBuf) -> Result<Domain, DomainWhy> {
+fn read(path: &Path) -> Result<Domain, DomainWhy> {
     let bytes = || -> io::Result<Vec<u8>> {
         let mut file = File::open(path)?;
         if !file.metadata()?.is_file() {

@@ -229,6 +229,7 @@ fn by_hand_the_block_is_the_whole_mask() {
     assert_eq!((kernel.grid(), kernel.block(), kernel.cells()), (Ok(None), None, Ok(None)));
     assert!(kernel.use_domain(dir.path()).is_err(), "a directory");
     assert!(kernel.use_domain(Path::new("/nowhere")).is_err());
+    assert_eq!(kernel.grid(), Ok(None), "and nothing has changed");
     kernel.use_domain(&mask(dir.path())).unwrap();
     assert_eq!(kernel.block(), Some(Block { x0: 0, y0: 0, x1: 4, y1: 3 }));
     assert_eq!((kernel.grid(), kernel.cells()), (Ok(Some((4, 3))), Ok(Some(7))));
