@@ -1,8 +1,6 @@
 //! What the end-to-end tests share: the built commands, a directory for each test, processes that end in time and
 //! are looked at while they run. Nothing here knows how dc works inside; it sees what a user sees, and /proc.
 
-#![allow(clippy::unwrap_used, clippy::expect_used)] // A harness of tests: what fails here fails the test.
-
 pub mod commands;
 pub mod events;
 pub mod fixtures;
@@ -10,6 +8,7 @@ pub mod process;
 pub mod random;
 pub mod run;
 pub mod scratch;
+pub mod shown;
 pub mod stream;
 pub mod wait;
 
