@@ -1,2 +1,154 @@
-//! Placeholder.
-fn main() {}
+//! dc-bench: dc's figures, each beside a floor or a peer measured in the same run. `make bench` builds and runs it.
+//! A kernel of its own, which sleeps in proportion to its cells, is in the same program: `dc-bench sleep NS`.
+
+mod disk;
+mod error;
+mod figures;
+mod floor;
+mod machine;
+mod runner;
+mod sleeper;
+mod statistics;
+mod table;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use error::BenchError;
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Measure dc beside a floor and its peers.
+#[derive(Parser, Debug)]
+#[command(name = "dc-bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    kernel: Option<Kernel>,
+    /// Only these figures [default: all]
+    #[arg(long, value_enum, value_name = "FIGURE", value_delimiter = ',')]
+    only: Vec<Figure>,
+    /// Fewer repeats, for a first look: not for quoting
+    #[arg(long)]
+    quick: bool,
+    /// Write the figures as one JSON object too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Where jobs keep their files; on a disk [default: beside this program]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Where dcrun is [default: beside this program]
+    #[arg(long, value_name = "DIR")]
+    bin: Option<PathBuf>,
+    /// The 0.25 degree mask
+    #[arg(long, value_name = "FILE", default_value = "examples/ocean/sea-mask.pbm")]
+    mask: PathBuf,
+}
+
+#[derive(Subcommand, Debug)]
+enum Kernel {
+    /// As a kernel: sleep NS nanoseconds for each cell of DC_CELLS, or of CELLS
+    Sleep {
+        /// Nanoseconds a cell
+        ns: u64,
+        /// Cells, where dc does not say
+        cells: Option<u64>,
+    },
+}
+
+/// What is measured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Figure {
+    /// Launches a second, beside a bare posix_spawn and wait loop
+    Launch,
+    /// From start to exit, beside xargs, GNU parallel and mpiexec
+    Start,
+    /// Balance of the split of the mask, and its time
+    Split,
+    /// 64 lanes, 512 tiles of the mask, beside file order
+    Tiles,
+}
+
+/// What every figure needs to know.
+pub struct Setting {
+    /// Where the commands are.
+    pub bin: PathBuf,
+    /// A directory for this run, on a disk.
+    pub dir: PathBuf,
+    /// The 0.25 degree mask.
+    pub mask: PathBuf,
+    /// A first look.
+    pub quick: bool,
+}
+
+impl Setting {
+    /// `full` repeats, or the few of a first look.
+    pub fn repeats(&self, full: usize) -> usize {
+        if self.quick { 2 } else { full }
+    }
+
+    /// dcrun itself, if it is built.
+    pub fn dcrun(&self) -> Result<PathBuf, BenchError> {
+        let path = self.bin.join("dcrun");
+        if path.is_file() { Ok(path) } else { Err(BenchError::NotBuilt(path)) }
+    }
+}
+
+fn beside_this_program() -> Result<PathBuf, BenchError> {
+    let this = std::env::current_exe().map_err(BenchError::io("find", Path::new("this program")))?;
+    Ok(this.parent().unwrap_or(Path::new(".")).to_owned())
+}
+
+fn run(cli: Cli) -> Result<(), BenchError> {
+    let here = beside_this_program()?;
+    let parent = cli.dir.unwrap_or_else(|| here.clone());
+    let (disk, durable) = disk::kind(&parent)?;
+    let dir = tempfile::Builder::new()
+        .prefix("bench-")
+        .tempdir_in(&parent)
+        .map_err(BenchError::io("make a directory in", &parent))?;
+    let setting = Setting {
+        bin: cli.bin.unwrap_or(here),
+        dir: dir.path().to_owned(),
+        mask: cli.mask,
+        quick: cli.quick,
+    };
+
+    let machine = machine::describe();
+    println!("{machine}");
+    println!("spool on {disk}{}", if durable { "" } else { ": NOT A DISK, so that rates do not count" });
+    let mut all = Map::new();
+    all.insert("machine".to_owned(), json!(machine));
+    all.insert("spool".to_owned(), json!({ "file_system": disk, "on_disk": durable }));
+    all.insert("quick".to_owned(), json!(setting.quick));
+    for figure in Figure::value_variants() {
+        if !cli.only.is_empty() && !cli.only.contains(figure) {
+            continue;
+        }
+        println!();
+        let (name, value): (&str, Value) = match figure {
+            Figure::Launch => ("launch", figures::launch::measure(&setting)?),
+            Figure::Start => ("start", figures::start::measure(&setting)?),
+            Figure::Split => ("split", figures::split::measure(&setting)?),
+            Figure::Tiles => ("tiles", figures::tiles::measure(&setting)?),
+        };
+        all.insert(name.to_owned(), value);
+    }
+    if let Some(path) = cli.json {
+        let text = format!("{:#}\n", Value::Object(all));
+        std::fs::write(&path, text).map_err(BenchError::io("write", &path))?;
+    }
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Some(Kernel::Sleep { ns, cells }) = cli.kernel {
+        return sleeper::run(ns, cells);
+    }
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dc-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
