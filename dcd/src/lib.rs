@@ -5,4 +5,5 @@ pub mod launch;
 pub mod process;
 pub mod spawn;
 pub mod starter;
+pub mod sweep;
 pub mod topology;

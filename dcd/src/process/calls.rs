@@ -8,10 +8,11 @@ use dc_model::CpuSet;
 use dc_model::cpuset::CPUS_MAX;
 use nix::errno::Errno;
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, poll};
 use nix::unistd::Pid;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// How a child ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -136,6 +137,12 @@ impl PidFd {
         // SAFETY: an open descriptor, plain numbers, and no siginfo.
         let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, fd, libc::SIGKILL, none, 0) };
         Errno::result(result).map(drop)
+    }
+
+    /// Waits until that process has ended, or for so many ms.
+    pub fn wait_end(&self, ms_max: u16) {
+        let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+        let _ = poll(&mut fds, ms_max);
     }
 }
 

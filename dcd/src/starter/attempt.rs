@@ -70,8 +70,10 @@ words! {
         Launch = "launch",
         /// Tell dcrun that it runs.
         TellStarted = "tell started",
-        /// Send the signal and SIGCONT to its group, and let the grace run.
+        /// Send the signal and SIGCONT to its group; ask it for a checkpoint.
         Signal = "signal",
+        /// Let the grace run.
+        StartGrace = "start grace",
         /// Send SIGKILL to its group.
         KillGroup = "kill group",
         /// Reap it; its group's number is free from then on. Kill the orphans it left.
@@ -97,7 +99,9 @@ pub fn next(state: State, event: Event) -> (State, &'static [Act]) {
         (S::Picking, E::Stop | E::Kill) => (S::Over, &[A::NoteUnlaunched, A::TellEnded]),
         (S::Launching, E::Started) => (S::Running, &[A::TellStarted]),
         (S::Launching, E::Refused) => (S::Over, &[A::TellEnded]),
-        (S::Running, E::Stop) => (S::Stopping, &[A::Signal]),
+        (S::Running, E::Stop) => (S::Stopping, &[A::Signal, A::StartGrace]),
+        // Another signal on top: the first one's grace goes on.
+        (S::Stopping, E::Stop) => (S::Stopping, &[A::Signal]),
         (S::Running | S::Stopping, E::Kill) => (S::Killing, &[A::KillGroup]),
         (S::Stopping, E::GraceOver) => (S::Killing, &[A::KillGroup]),
         // The group dies before its leader is reaped: until then its number cannot be another's.
@@ -108,7 +112,7 @@ pub fn next(state: State, event: Event) -> (State, &'static [Act]) {
         (S::Picking, E::Started | E::Refused | E::GraceOver | E::Exited | E::Found)
         | (S::Launching, E::Picked | E::Stop | E::Kill | E::GraceOver | E::Exited | E::Found)
         | (S::Running, E::Picked | E::Started | E::Refused | E::GraceOver | E::Found)
-        | (S::Stopping, E::Picked | E::Started | E::Refused | E::Stop | E::Found)
+        | (S::Stopping, E::Picked | E::Started | E::Refused | E::Found)
         | (S::Killing, E::Picked | E::Started | E::Refused | E::Stop | E::Kill | E::GraceOver | E::Found)
         | (S::Looking, E::Picked | E::Started | E::Refused | E::Stop | E::Kill | E::GraceOver | E::Exited)
         | (S::Over, _) => (state, &[]),

@@ -1,33 +1,44 @@
 //! The end of everything: every rank and whatever came of it is killed, however it has hidden.
 
 use super::Starter;
-use crate::process::calls::{Whose, reap, signal_group, signal_process};
-use crate::process::children::Own;
+use super::table::Report;
+use crate::process::calls::signal_group;
+use crate::sweep::kill_descendants;
+use dc_model::Outcome;
 use nix::libc::SIGKILL;
+use std::time::{Duration, Instant};
+
+/// How long dcrun may take to read the last messages.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 impl Starter {
-    pub(super) fn kill_all_and_tell(mut self) {
-        self.kill_everything();
-    }
-
-    pub(super) fn kill_all(mut self) {
-        self.kill_everything();
-    }
-
-    fn kill_everything(&mut self) {
-        for (_, entry) in self.table.iter() {
-            if let Some(process) = entry.process {
-                let _ = signal_group(process.pid, SIGKILL as u8);
-            }
+    /// Kills whatever runs; nothing of the job is left after it.
+    pub(super) fn kill_all(&mut self) {
+        // Whole groups first: most of what runs is in them.
+        for process in
+            self.table.values().filter_map(|entry| entry.process.filter(|_| entry.report.is_none()))
+        {
+            let _ = signal_group(process.pid, SIGKILL as u8);
         }
-        let mut own = Own::open();
+        // What the kernel itself does not let go of (a disk that hangs) has its SIGKILL pending. That is all one can do.
+        let _ = kill_descendants(&[]);
+    }
+
+    /// Tells dcrun of the ends of all that was killed, if it still listens.
+    pub(super) fn tell_all_killed(&mut self) {
+        for mut entry in self.table.drain() {
+            let killed = Report { stopped: true, ..Report::bare(Outcome::Signalled(SIGKILL as u8)) };
+            entry.report.get_or_insert(killed);
+            entry.ended().iter().for_each(|message| self.control.tell(message));
+        }
+        let end = Instant::now() + LAST_WORDS;
         loop {
-            let Ok(children) = own.now() else { return };
-            for child in children {
-                let _ = signal_process(child, SIGKILL as u8);
-            }
-            while let Ok(Some(_)) = reap(Whose::Any) {}
-            if reap(Whose::Any).is_err() {
+            self.streams.on_readable(&mut self.output);
+            self.control.flush();
+            self.output.flush();
+            let left = end.saturating_duration_since(Instant::now());
+            let all_sent = self.streams.is_empty() && self.output.is_empty() && !self.control.is_waiting();
+            if all_sent || left.is_zero() || self.wait(Some(left)).is_err() {
                 return;
             }
         }

@@ -42,7 +42,6 @@ pub struct Origin {
 pub struct Environment {
     shared: Vec<CString>,
     allowed: CpuSet,
-    ranks: u32,
     openmp: bool,
 }
 
@@ -74,19 +73,13 @@ impl Environment {
             shared.push(CString::new(text)?);
         }
         shared.push(CString::new([b"DC_SPOOL=", &hello.spool[..]].concat())?);
-        Ok(Self { shared, allowed, ranks: hello.ranks, openmp })
+        Ok(Self { shared, allowed, openmp })
     }
 
     /// The part that all share.
     #[must_use]
     pub fn shared(&self) -> &[CString] {
         &self.shared
-    }
-
-    /// How many lanes the job has.
-    #[must_use]
-    pub fn ranks(&self) -> u32 {
-        self.ranks
     }
 
     /// The part of one launch.

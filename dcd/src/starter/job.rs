@@ -1,14 +1,20 @@
 //! What the starter was told once of the job it serves.
 
 use super::env::Environment;
+use super::keeper::Keeper;
 use crate::launch::Refused;
+use crate::process::calls::affinity;
 use dc_model::wire::Hello;
-use dc_model::{CpuSet, JobUuid, LaunchStage};
+use dc_model::{JobUuid, LaunchStage};
+use dc_spool::files::Dir;
+use dc_spool::progress::Slots;
+use dc_spool::result::Results;
 use nix::errno::Errno;
-use nix::sched::{CpuSet as Mask, sched_getaffinity};
 use nix::unistd::Pid;
-use std::ffi::{CString, NulError};
-use std::path::PathBuf;
+use std::ffi::{CString, NulError, OsString};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The job, made ready for launches.
@@ -28,35 +34,56 @@ pub struct Job {
     pub env: Environment,
     /// Between a signal and SIGKILL.
     pub grace: Duration,
+    /// What ranks say of themselves.
+    pub slots: Option<Slots>,
+    /// What ranks hand over.
+    pub results: Option<Results>,
+    /// Who prunes checkpoints.
+    pub keeper: Keeper,
 }
 
 impl Job {
-    /// From dcrun's first message.
+    /// From dcrun's first message. What can be done without is named in `missing`, one line each.
     ///
     /// # Errors
     /// When a string holds a zero byte.
-    pub fn new(hello: &Hello) -> Result<Self, NulError> {
-        use std::os::unix::ffi::OsStringExt;
+    pub fn new(hello: &Hello, progress: OwnedFd, missing: &mut Vec<String>) -> Result<Self, NulError> {
         let host = nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default();
+        let allowed = affinity(Pid::from_raw(0)).unwrap_or_default();
         let cwd = CString::new(&hello.cwd[..])?;
         // Entered once here: where that fails, each rank tries, and says so.
         let entered = nix::unistd::chdir(cwd.as_c_str()).is_ok();
+        let spool = PathBuf::from(OsString::from_vec(hello.spool.clone()));
+        let slots = Slots::from_fd(progress, hello.ranks)
+            .map_err(|e| missing.push(format!("the ranks' progress is not seen: the progress file {e}")));
+        let keeper = Keeper::watch(&spool).unwrap_or_else(|errno| {
+            missing.push(format!("old checkpoints are removed at restarts only: no watch on them: {errno}"));
+            Keeper::Blind
+        });
         Ok(Self {
             uuid: hello.job,
-            spool: PathBuf::from(std::ffi::OsString::from_vec(hello.spool.clone())),
             program: CString::new(&hello.program[..])?,
             argv: hello.argv.iter().map(|arg| CString::new(&arg[..])).collect::<Result<_, _>>()?,
             cwd: (!entered).then_some(cwd),
-            env: Environment::new(hello, &host, std::process::id(), allowed())?,
+            env: Environment::new(hello, &host, std::process::id(), allowed)?,
             grace: Duration::from_millis(hello.grace_ms),
+            slots: slots.ok(),
+            results: try_results(&spool, hello.job, missing),
+            keeper,
+            spool,
         })
+    }
+
+    /// Where its files are, and whose they are.
+    #[must_use]
+    pub fn place(&self) -> (&Path, JobUuid) {
+        (&self.spool, self.uuid)
     }
 }
 
-/// The CPUs this process may use.
-fn allowed() -> CpuSet {
-    let mask = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
-    (0..Mask::count()).filter(|cpu| mask.is_set(*cpu).unwrap_or(false)).map(|cpu| cpu as u32).collect()
+fn try_results(spool: &Path, job: JobUuid, missing: &mut Vec<String>) -> Option<Results> {
+    let opened = Dir::open(spool).and_then(|dir| Results::open(&dir, job));
+    opened.map_err(|e| missing.push(format!("results are not seen: {e}"))).ok()
 }
 
 /// A string with a zero byte can be no argument: as execve(2) would have it.

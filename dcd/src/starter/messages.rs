@@ -48,22 +48,31 @@ impl Starter {
     }
 
     fn on_hello(&mut self, hello: &Hello) -> Result<(), Gone> {
-        match Job::new(hello) {
-            Ok(job) if self.job.is_none() => self.job = Some(job),
-            Ok(_) => self.control.notice("the starter was told of a second job, and keeps to its first"),
-            Err(_) => {
-                self.control.notice("the starter was given a path or a variable with a zero byte, and ends");
-                self.control.flush();
-                return Err(Gone);
-            }
+        if self.job.is_some() {
+            self.control.notice("the starter was told of a second job, and keeps to its first");
+            return Ok(());
         }
+        let mut missing = Vec::new();
+        let Ok(job) = self.progress.try_clone().map(|progress| Job::new(hello, progress, &mut missing))
+        else {
+            self.control.notice("the starter has no descriptors left, and ends");
+            self.control.flush();
+            return Err(Gone);
+        };
+        let Ok(job) = job else {
+            self.control.notice("the starter was given a path or a variable with a zero byte, and ends");
+            self.control.flush();
+            return Err(Gone);
+        };
+        self.job = Some(job);
         self.control.tell(&FromStarter::Ready { pid: std::process::id() });
+        missing.into_iter().for_each(|line| self.control.notice(line));
         Ok(())
     }
 
     fn on_launch(&mut self, launch: Box<Launch>) {
         let (subtask, attempt) = (launch.subtask, launch.attempt);
-        let Some(job) = &self.job else {
+        let Some(job) = &mut self.job else {
             self.control.notice("the starter was told to launch before it knew the job");
             return;
         };
@@ -77,7 +86,8 @@ impl Starter {
         if attempt <= Attempt(1) {
             self.on_event(key, Event::Picked);
         } else {
-            self.lookups.pick(key, job, subtask, attempt, before);
+            job.keeper.wake(&job.spool, job.uuid, self.lookups.way_back());
+            self.lookups.pick(job.place(), key, (subtask, attempt), before);
         }
     }
 }

@@ -3,14 +3,17 @@
 //! everything that was ever launched is killed, and the starter ends.
 
 mod attempt;
+mod bindings;
 mod control;
 mod end;
 mod env;
 mod inherited;
 mod job;
+mod keeper;
 mod lines;
 mod lookups;
 mod messages;
+mod orphans;
 mod output;
 mod streams;
 mod supervise;
@@ -27,6 +30,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use orphans::Orphans;
 use output::OutputSocket;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -64,6 +68,7 @@ struct Starter {
     table: Table,
     timers: Timers,
     lookups: Lookups,
+    orphans: Orphans,
     job: Option<Job>,
     bye: bool,
 }
@@ -105,6 +110,7 @@ impl Starter {
             table: Table::default(),
             timers: Timers::default(),
             lookups: Lookups::new()?,
+            orphans: Orphans::new(),
             job: None,
             bye: false,
         })
@@ -119,9 +125,11 @@ impl Starter {
             }
         };
         match ending {
-            Ending::Served => {}
-            Ending::KillAll => self.kill_all_and_tell(),
-            Ending::Gone => self.kill_all(),
+            Ending::Served | Ending::Gone => self.kill_all(),
+            Ending::KillAll => {
+                self.kill_all();
+                self.tell_all_killed();
+            }
         }
     }
 
@@ -132,15 +140,23 @@ impl Starter {
             Taken::All => false,
             Taken::Some => true,
         };
+        // Before dcrun is told of an attempt's end, what it left behind is killed.
+        self.orphans.maybe_kill(&self.table, self.job.as_ref().map(|job| job.uuid));
         self.control.flush();
         self.output.flush();
         if self.bye && self.table.is_empty() && self.streams.is_empty() && self.output.is_empty() {
             return Ok((!self.control.is_waiting()).then_some(Ending::Served));
         }
-        let ready = self.wait(more)?;
+        let timeout = if more { Some(Duration::ZERO) } else { self.timers.wait(Instant::now()) };
+        let ready = self.wait(timeout)?;
         if ready.signals {
             while let Ok(Some(_)) = self.signals.read_signal() {}
             self.on_children();
+        }
+        if ready.checkpoints
+            && let Some(job) = &mut self.job
+        {
+            job.keeper.wake(&job.spool, job.uuid, self.lookups.way_back());
         }
         if ready.answers {
             self.on_answers();
@@ -158,23 +174,28 @@ impl Starter {
         Ok(None)
     }
 
-    fn wait(&self, more: bool) -> Result<Ready, Gone> {
-        let timeout = if more { Some(Duration::ZERO) } else { self.timers.wait(Instant::now()) };
+    /// Waits until something can be done. Where it is not to wait at all, messages are here that are not taken yet,
+    /// and others are left in the socket.
+    fn wait(&self, timeout: Option<Duration>) -> Result<Ready, Gone> {
         let readable = PollFlags::POLLIN;
         let mut control = PollFlags::empty();
-        // Messages wait in the socket while there are unread ones here. The other end's end is always told.
-        control.set(PollFlags::POLLIN, !more);
+        // That the other end is gone is told whatever is asked for.
+        control.set(PollFlags::POLLIN, timeout != Some(Duration::ZERO));
         control.set(PollFlags::POLLOUT, self.control.is_waiting());
         let mut output = PollFlags::empty();
         output.set(PollFlags::POLLOUT, !self.output.is_empty());
         let mut pipes = PollFlags::empty();
         pipes.set(PollFlags::POLLIN, !self.output.is_full());
+        let trigger = self.job.as_ref().and_then(|job| job.keeper.trigger());
+        let mut watched = PollFlags::empty();
+        watched.set(PollFlags::POLLIN, trigger.is_some());
         let mut fds = [
             PollFd::new(self.control.socket().as_fd(), control),
             PollFd::new(self.signals.as_fd(), readable),
-            PollFd::new(self.lookups.answers_waiting().as_fd(), readable),
+            PollFd::new(self.lookups.bell().as_fd(), readable),
             PollFd::new(self.streams.epoll().0.as_fd(), pipes),
             PollFd::new(self.output.socket().as_fd(), output),
+            PollFd::new(trigger.map_or(self.signals.as_fd(), AsFd::as_fd), watched),
         ];
         match poll(&mut fds, rounded_up(timeout)) {
             Ok(_) | Err(Errno::EINTR | Errno::EAGAIN | Errno::ENOMEM) => {}
@@ -189,6 +210,7 @@ impl Starter {
             signals: events[1].contains(readable),
             answers: events[2].contains(readable),
             pipes: events[3].contains(readable),
+            checkpoints: events[5].contains(readable),
         })
     }
 }
@@ -210,6 +232,7 @@ struct Ready {
     signals: bool,
     answers: bool,
     pipes: bool,
+    checkpoints: bool,
 }
 
 /// poll(2) counts in ms: a timer is waited for until it is due, not until just before.

@@ -4,7 +4,7 @@
 use dc_model::wire::Output;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, send};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 
 /// Bytes that may wait before pipes are left unread.
@@ -72,11 +72,5 @@ impl OutputSocket {
     #[must_use]
     pub fn socket(&self) -> &UnixStream {
         &self.socket
-    }
-
-    /// Its number, for messages.
-    #[must_use]
-    pub fn number(&self) -> RawFd {
-        self.socket.as_raw_fd()
     }
 }

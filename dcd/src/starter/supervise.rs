@@ -8,7 +8,7 @@ use super::table::{AttemptKey, Process, Report};
 use super::timers::Timer;
 use crate::launch::{Launched, Plan, Refused};
 use crate::process::calls::{End, Whose, peek, reap, signal_group, signal_process};
-use dc_model::wire::FromStarter;
+use dc_model::wire::{FromStarter, Launch};
 use dc_model::{LaunchStage, Outcome};
 use nix::libc::{SIGCONT, SIGKILL};
 use nix::unistd::Pid;
@@ -41,6 +41,11 @@ impl Starter {
             Act::Launch => return Some(self.launch(key)),
             Act::TellStarted => self.tell_started(key),
             Act::Signal => self.signal(key),
+            Act::StartGrace => {
+                if let Some(job) = &self.job {
+                    self.timers.set(Instant::now() + job.grace, Timer::Grace(key));
+                }
+            }
             Act::KillGroup => self.kill_group(key),
             Act::Bury => self.bury(key),
             Act::LookUp => return self.look_up(key),
@@ -130,6 +135,7 @@ impl Starter {
     }
 
     fn tell_started(&mut self, key: AttemptKey) {
+        self.want_first_look(key);
         let Some(entry) = self.table.get(key) else { return };
         let Some(process) = entry.process else { return };
         self.control.tell(&FromStarter::Started {
@@ -144,14 +150,17 @@ impl Starter {
         let Some((pid, signal)) = self.table.get(key).and_then(|e| Some((e.process?.pid, e.signal))) else {
             return;
         };
+        if let (Some(entry), Some(slots)) =
+            (self.table.get(key), self.job.as_ref().and_then(|j| j.slots.as_ref()))
+        {
+            // Its library then says that a checkpoint is due.
+            slots.want_checkpoint(entry.launch.rank, entry.launch.subtask, entry.launch.attempt);
+        }
         // A rank that has left its group is still ours to reach: it is not reaped.
         if signal_group(pid, signal).is_err() {
             let _ = signal_process(pid, signal);
         }
         let _ = signal_group(pid, SIGCONT as u8);
-        if let Some(job) = &self.job {
-            self.timers.set(Instant::now() + job.grace, Timer::Grace(key));
-        }
     }
 
     fn kill_group(&mut self, key: AttemptKey) {
@@ -164,33 +173,37 @@ impl Starter {
         let Some(process) = self.table.get(key).and_then(|entry| entry.process) else { return };
         let _ = reap(Whose::Pid(process.pid));
         self.table.forget_pid(process.pid);
+        self.orphans.want_look();
         let now = Instant::now();
         for stream in process.streams {
             self.streams.on_rank_ended(stream, now, &mut self.output, &mut self.timers);
         }
     }
 
+    /// The progress is in memory, and a result that is not there is one call: the rest is looked up off the loop.
     fn look_up(&mut self, key: AttemptKey) -> Option<Event> {
-        let (Some(entry), Some(job)) = (self.table.get(key), &self.job) else { return None };
-        let success = entry.report.as_ref().is_some_and(|report| report.outcome.success());
-        self.lookups
-            .left(key, job, entry.launch.subtask, entry.launch.attempt, success)
-            .then_some(Event::Found)
+        let (Some(entry), Some(job)) = (self.table.get_mut(key), &self.job) else { return None };
+        let Launch { subtask, attempt, rank, .. } = *entry.launch;
+        let report = entry.report.as_mut()?;
+        let progress = job.slots.as_ref().and_then(|slots| slots.read(rank));
+        if let Some(progress) = progress.filter(|p| (p.subtask, p.attempt) == (subtask, attempt)) {
+            report.progress_cells = progress.cells;
+        }
+        if !report.outcome.success() {
+            self.lookups.left(job.place(), key, (subtask, attempt));
+            return None;
+        }
+        match job.results.as_ref().map_or(Ok(None), |results| results.meta(subtask, attempt)) {
+            Ok(result) => report.result = result,
+            Err(e) => self.control.notice(format!("subtask {subtask}: its result cannot be used: {e}")),
+        }
+        job.keeper.on_at_rest(subtask);
+        Some(Event::Found)
     }
 
     fn tell_ended(&mut self, key: AttemptKey) {
         let Some(entry) = self.table.remove(key) else { return };
-        let Some(report) = entry.report else { return };
-        self.control.tell(&FromStarter::Ended {
-            subtask: entry.launch.subtask,
-            attempt: entry.launch.attempt,
-            outcome: report.outcome,
-            ran_ns: report.ran_ns,
-            stopped: report.stopped,
-            checkpoint: report.checkpoint,
-            progress_cells: report.progress_cells,
-            result: report.result,
-        });
+        entry.ended().iter().for_each(|message| self.control.tell(message));
     }
 
     /// Children have ended: ranks, or orphans that came to us.
@@ -218,20 +231,21 @@ impl Starter {
 
     fn on_orphan_exited(&mut self, pid: Pid) {
         let _ = reap(Whose::Pid(pid));
+        self.orphans.forget(pid);
     }
 
     /// A timer is due.
-    pub(super) fn on_timer(&mut self, timer: Timer, _now: Instant) {
+    pub(super) fn on_timer(&mut self, timer: Timer, now: Instant) {
         match timer {
             Timer::Grace(key) => self.on_event(key, Event::GraceOver),
-            Timer::Binding(_) => {}
+            Timer::Binding(key) => self.on_look(key, now),
             Timer::Drain(key) => self.streams.on_drain_over(key, &mut self.output),
         }
     }
 
     /// Threads beside the loop have found something.
     pub(super) fn on_answers(&mut self) {
-        for answer in self.lookups.answers() {
+        for answer in self.lookups.take() {
             match answer {
                 Answer::Picked { key, origin } => {
                     if let Some(entry) = self.table.get_mut(key) {
@@ -239,10 +253,9 @@ impl Starter {
                     }
                     self.on_event(key, Event::Picked);
                 }
-                Answer::Found { key, checkpoint, result } => {
+                Answer::Left { key, checkpoint } => {
                     if let Some(report) = self.table.get_mut(key).and_then(|entry| entry.report.as_mut()) {
                         report.checkpoint = checkpoint;
-                        report.result = result;
                     }
                     self.on_event(key, Event::Found);
                 }

@@ -2,7 +2,7 @@
 
 use super::attempt::State;
 use super::streams::StreamKey;
-use dc_model::wire::Launch;
+use dc_model::wire::{FromStarter, Launch};
 use dc_model::{Attempt, Outcome, Restart, ResultMeta, SubtaskId};
 use nix::unistd::Pid;
 use slotmap::{SlotMap, new_key_type};
@@ -69,6 +69,24 @@ pub struct Entry {
     pub signal: u8,
     /// What is known of its end.
     pub report: Option<Report>,
+}
+
+impl Entry {
+    /// What dcrun is told of its end, once that is known.
+    #[must_use]
+    pub fn ended(&self) -> Option<FromStarter> {
+        let report = self.report?;
+        Some(FromStarter::Ended {
+            subtask: self.launch.subtask,
+            attempt: self.launch.attempt,
+            outcome: report.outcome,
+            ran_ns: report.ran_ns,
+            stopped: report.stopped,
+            checkpoint: report.checkpoint,
+            progress_cells: report.progress_cells,
+            result: report.result,
+        })
+    }
 }
 
 /// All attempts that are not over.
@@ -144,6 +162,23 @@ impl Table {
         (self.entries.get(key)?.launch.attempt == attempt).then_some(key)
     }
 
+    /// Whether this attempt's process is not reaped yet.
+    #[must_use]
+    pub fn has_process(&self, subtask: SubtaskId, attempt: Attempt) -> bool {
+        let entry = self.of_subtask(subtask, attempt).and_then(|key| self.entries.get(key));
+        entry.is_some_and(|entry| self.is_unreaped(entry))
+    }
+
+    /// Whether the process of one of the first so many attempts is not reaped yet.
+    #[must_use]
+    pub fn has_process_up_to(&self, serial: u64) -> bool {
+        self.entries.values().any(|entry| entry.serial <= serial && self.is_unreaped(entry))
+    }
+
+    fn is_unreaped(&self, entry: &Entry) -> bool {
+        entry.process.is_some_and(|process| self.by_pid.contains_key(&process.pid) && entry.report.is_none())
+    }
+
     /// Takes out one that is over.
     pub fn remove(&mut self, key: AttemptKey) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
@@ -152,14 +187,15 @@ impl Table {
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = (AttemptKey, &Entry)> {
-        self.entries.iter()
+    pub fn values(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
     }
 
-    /// Their names.
-    #[must_use]
-    pub fn keys(&self) -> Vec<AttemptKey> {
-        self.entries.keys().collect()
+    /// Takes out all of them.
+    pub fn drain(&mut self) -> Vec<Entry> {
+        self.by_pid.clear();
+        self.by_subtask.clear();
+        self.entries.drain().map(|(_, entry)| entry).collect()
     }
 
     /// Whether none is left.

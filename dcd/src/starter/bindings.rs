@@ -1,0 +1,59 @@
+//! Whether ranks still run where they were put: a kernel, or its MPI, may bind itself anew. Looked at a second after
+//! the launch, then now and then; told once an attempt.
+
+use super::Starter;
+use super::table::AttemptKey;
+use super::timers::Timer;
+use crate::process::calls::affinity;
+use dc_model::CpuSet;
+use dc_model::wire::{FromStarter, Launch};
+use nix::unistd::Pid;
+use std::time::{Duration, Instant};
+
+/// The first look after the launch. Ranks that are shorter cost nothing.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+/// The looks after that, spread so that not all ranks are looked at in one turn.
+const NEXT_LOOK: Duration = Duration::from_secs(30);
+const SPREAD_MS: u64 = 5000;
+
+impl Starter {
+    /// An attempt was launched: when it is bound, it will be looked at.
+    pub(super) fn want_first_look(&mut self, key: AttemptKey) {
+        let Some(entry) = self.table.get(key) else { return };
+        if let (false, Some(process)) = (entry.launch.cpus.is_empty(), entry.process) {
+            self.timers.set(process.since + FIRST_LOOK, Timer::Binding(key));
+        }
+    }
+
+    /// Looks once, and tells what it finds.
+    pub(super) fn on_look(&mut self, key: AttemptKey, now: Instant) {
+        let Some(entry) = self.table.get(key) else { return };
+        let (Some(process), None) = (entry.process, &entry.report) else { return };
+        let launch = &entry.launch;
+        if let Some(found) = elsewhere(process.pid, launch) {
+            self.control.tell(&FromStarter::Rebound {
+                subtask: launch.subtask,
+                rank: launch.rank,
+                wanted: launch.cpus.clone(),
+                found,
+            });
+            return;
+        }
+        let spread = Duration::from_millis(u64::from(launch.rank.0).wrapping_mul(997) % SPREAD_MS);
+        self.timers.set(now + NEXT_LOOK + spread, Timer::Binding(key));
+    }
+}
+
+/// Where the threads of a process may run, if that is not where it was put. A runtime that binds each thread to one
+/// of the CPUs it was given is as it should be; as many threads as cores on fewer CPUs than cores are not.
+fn elsewhere(pid: Pid, launch: &Launch) -> Option<CpuSet> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+    let sets: Vec<CpuSet> = threads
+        .filter_map(|thread| thread.file_name().to_str()?.parse().ok())
+        .filter_map(|thread| affinity(Pid::from_raw(thread)).ok())
+        .collect();
+    let found = sets.iter().fold(CpuSet::new(), |all, set| all.or(set));
+    let narrowed = sets.len() >= launch.cores as usize && found.len() < launch.cores as usize;
+    // A process that is just ending has no threads to ask.
+    (!sets.is_empty() && (narrowed || !found.is_subset(&launch.cpus))).then_some(found)
+}

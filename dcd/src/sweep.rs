@@ -1,0 +1,132 @@
+//! Killing what is left of a job: every descendant of this process, or every process that carries a job's tag. It
+//! goes on until there is none, so that kernels that fork while they are being killed lose.
+
+use crate::process::calls::{PidFd, Whose, reap, signal_group, signal_process};
+use crate::process::children::{self, Own};
+use crate::process::tag;
+use dc_model::JobUuid;
+use nix::errno::Errno;
+use nix::libc::SIGKILL;
+use nix::unistd::Pid;
+use std::collections::HashSet;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// How long to go on when nothing new turns up and nothing ends: the rest is in the kernel's hands, and dies when it
+/// leaves them.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long to wait for one of the killed to end before looking again.
+const LOOK_AGAIN_MS: u16 = 20;
+/// Levels of a tree that are killed in one go; what is deeper comes up when its parents are gone.
+const LEVELS_MAX: usize = 64;
+
+/// Makes this process the one that orphans of its descendants come to.
+///
+/// # Errors
+/// When the kernel does not know of that.
+pub fn become_subreaper() -> io::Result<()> {
+    Ok(nix::sys::prctl::set_child_subreaper(true)?)
+}
+
+/// Kills and reaps all descendants of this process but the children in `keep` and theirs. To be called by the
+/// process's first thread, to which orphans come. Returns how many were reaped.
+///
+/// # Errors
+/// When /proc cannot be read, or some stay because the kernel does not let them go (ETIMEDOUT).
+pub fn kill_descendants(keep: &[Pid]) -> io::Result<usize> {
+    let mut own = Own::open();
+    let mut seen = HashSet::new();
+    let (mut reaped, mut last_change) = (0, Instant::now());
+    loop {
+        let children: Vec<Pid> = own.now()?.into_iter().filter(|pid| !keep.contains(pid)).collect();
+        if children.is_empty() {
+            return Ok(reaped);
+        }
+        for &child in &children {
+            kill_tree(child);
+            if seen.insert(child) {
+                last_change = Instant::now();
+            }
+        }
+        let ended = children.iter().filter(|child| matches!(reap(Whose::Pid(**child)), Ok(Some(_)))).count();
+        reaped += ended;
+        if ended > 0 {
+            last_change = Instant::now();
+            // The number may come back as another's.
+            seen.clear();
+        } else if last_change.elapsed() > PATIENCE {
+            return Err(Errno::ETIMEDOUT.into());
+        } else if let Some(child) = children.first() {
+            PidFd::open(*child).map(|fd| fd.wait_end(LOOK_AGAIN_MS)).ok();
+        }
+    }
+}
+
+/// Kills a child of ours with its group, then what is below it, level by level.
+fn kill_tree(child: Pid) {
+    // Read first: its children come to us when it is gone, and would be found only a round later.
+    let mut level = below(child);
+    let _ = signal_group(child, SIGKILL as u8);
+    let _ = signal_process(child, SIGKILL as u8);
+    for _ in 0..LEVELS_MAX {
+        let next: Vec<(Pid, Pid)> = level.iter().flat_map(|(_, pid)| below(*pid)).collect();
+        for (parent, pid) in &level {
+            // Not our child: held by a descriptor, then looked at again, it is surely the one that was meant.
+            let Ok(fd) = PidFd::open(*pid) else { continue };
+            let now = children::parent_of(*pid);
+            if now == Some(*parent) || now == Some(nix::unistd::getpid()) {
+                let _ = fd.kill();
+            }
+        }
+        if next.is_empty() {
+            return;
+        }
+        level = next;
+    }
+}
+
+/// The children of a process, each with it.
+fn below(parent: Pid) -> Vec<(Pid, Pid)> {
+    children::of(parent).unwrap_or_default().into_iter().map(|pid| (parent, pid)).collect()
+}
+
+/// Kills every process that carries the job's tag in its environment, but this one and those it descends from.
+/// What does not let its environment be read (another user's) is not ours to kill. Returns how many were killed.
+///
+/// # Errors
+/// When /proc cannot be read, or some stay because the kernel does not let them go (ETIMEDOUT).
+pub fn sweep_job(job: JobUuid) -> io::Result<usize> {
+    let kin = lineage();
+    let (mut killed, mut last_change) = (0, Instant::now());
+    let mut seen = HashSet::new();
+    loop {
+        let mut found = Vec::new();
+        for pid in children::all()? {
+            if kin.contains(&pid) {
+                continue;
+            }
+            // The descriptor before the look: if the number changes hands between, it names who is gone.
+            let Ok(fd) = PidFd::open(pid) else { continue };
+            if tag::of(pid).is_some_and(|tag| tag.job == job) && fd.kill().is_ok() {
+                found.push(fd);
+                if seen.insert(pid) {
+                    killed += 1;
+                    last_change = Instant::now();
+                }
+            }
+        }
+        let Some(first) = found.first() else { return Ok(killed) };
+        if last_change.elapsed() > PATIENCE {
+            return Err(Errno::ETIMEDOUT.into());
+        }
+        first.wait_end(LOOK_AGAIN_MS);
+    }
+}
+
+/// This process and all it descends from.
+fn lineage() -> Vec<Pid> {
+    std::iter::successors(Some(nix::unistd::getpid()), |pid| {
+        children::parent_of(*pid).filter(|parent| parent.as_raw() > 0)
+    })
+    .collect()
+}
