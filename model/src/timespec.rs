@@ -1,6 +1,7 @@
 //! Time limits as people write them: Slurm's six forms, and numbers with a unit.
 
 use std::fmt;
+use std::time::Duration;
 
 const SECOND_MS: u64 = 1000;
 const MINUTE_MS: u64 = 60 * SECOND_MS;
@@ -26,47 +27,53 @@ pub enum TimeSpecError {
 }
 
 impl TimeSpec {
-    /// Reads `min`, `min:sec`, `h:m:s`, `d-h`, `d-h:m`, `d-h:m:s`, and `30s`, `30m`, `2h`, `1d`. Nothing when it is 0,
-    /// which means no limit, as in Slurm. As there, no field has an upper bound: `90:00` is an hour and a half.
-    ///
-    /// # Errors
-    /// Another form, or a time beyond bounds.
-    pub fn parse(text: &str) -> Result<Option<Self>, TimeSpecError> {
-        let (fields, units): (Vec<&str>, &[u64]) = match text.split_once('-') {
-            Some((days, rest)) => {
-                let fields: Vec<&str> = [days].into_iter().chain(rest.split(':')).collect();
-                (fields, &[DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS])
-            }
-            None => {
-                let unit = match text.as_bytes().last() {
-                    Some(b's') => Some(&[SECOND_MS]),
-                    Some(b'm') => Some(&[MINUTE_MS]),
-                    Some(b'h') => Some(&[HOUR_MS]),
-                    Some(b'd') => Some(&[DAY_MS]),
-                    _ => None,
-                };
-                match (unit, text.split(':').collect::<Vec<_>>()) {
-                    (Some(unit), _) => (vec![&text[..text.len() - 1]], unit),
-                    (None, fields) if fields.len() == 3 => (fields, &[HOUR_MS, MINUTE_MS, SECOND_MS]),
-                    (None, fields) => (fields, &[MINUTE_MS, SECOND_MS]),
-                }
-            }
-        };
-        if fields.len() > units.len() || (text.contains('-') && fields.len() < 2) {
-            return Err(TimeSpecError::Form);
-        }
-        // All fields are looked at before any is too large, so that the message is about the form first.
-        if !fields.iter().all(|field| is_number(field)) {
-            return Err(TimeSpecError::Form);
-        }
-        let mut ms: u64 = 0;
-        for (field, unit) in fields.iter().zip(units) {
-            let number: u64 = field.parse().map_err(|_| TimeSpecError::Overflow)?;
-            let part = number.checked_mul(*unit).ok_or(TimeSpecError::Overflow)?;
-            ms = ms.checked_add(part).ok_or(TimeSpecError::Overflow)?;
-        }
-        Ok((ms > 0).then_some(Self { ms }))
+    /// As a duration.
+    #[must_use]
+    pub fn duration(self) -> Duration {
+        Duration::from_millis(self.ms)
     }
+}
+
+/// Reads `min`, `min:sec`, `h:m:s`, `d-h`, `d-h:m`, `d-h:m:s`, and `30s`, `30m`, `2h`, `1d`. Nothing when it is 0,
+/// which means no limit, as in Slurm. As there, no field has an upper bound: `90:00` is an hour and a half.
+///
+/// # Errors
+/// Another form, or a time beyond bounds.
+pub fn parse(text: &str) -> Result<Option<TimeSpec>, TimeSpecError> {
+    let (fields, units): (Vec<&str>, &[u64]) = match text.split_once('-') {
+        Some((days, rest)) => {
+            let fields: Vec<&str> = [days].into_iter().chain(rest.split(':')).collect();
+            (fields, &[DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS])
+        }
+        None => {
+            let unit = match text.as_bytes().last() {
+                Some(b's') => Some(&[SECOND_MS]),
+                Some(b'm') => Some(&[MINUTE_MS]),
+                Some(b'h') => Some(&[HOUR_MS]),
+                Some(b'd') => Some(&[DAY_MS]),
+                _ => None,
+            };
+            match (unit, text.split(':').collect::<Vec<_>>()) {
+                (Some(unit), _) => (vec![&text[..text.len() - 1]], unit),
+                (None, fields) if fields.len() == 3 => (fields, &[HOUR_MS, MINUTE_MS, SECOND_MS]),
+                (None, fields) => (fields, &[MINUTE_MS, SECOND_MS]),
+            }
+        }
+    };
+    if fields.len() > units.len() || (text.contains('-') && fields.len() < 2) {
+        return Err(TimeSpecError::Form);
+    }
+    // All fields are looked at before any is too large, so that the message is about the form first.
+    if !fields.iter().all(|field| is_number(field)) {
+        return Err(TimeSpecError::Form);
+    }
+    let mut ms: u64 = 0;
+    for (field, unit) in fields.iter().zip(units) {
+        let number: u64 = field.parse().map_err(|_| TimeSpecError::Overflow)?;
+        let part = number.checked_mul(*unit).ok_or(TimeSpecError::Overflow)?;
+        ms = ms.checked_add(part).ok_or(TimeSpecError::Overflow)?;
+    }
+    Ok((ms > 0).then_some(TimeSpec { ms }))
 }
 
 fn is_number(field: &str) -> bool {
@@ -74,7 +81,7 @@ fn is_number(field: &str) -> bool {
 }
 
 impl fmt::Display for TimeSpec {
-    /// As Slurm shows it: `[d-]hh:mm:ss`, with milliseconds where there are any. [`TimeSpec::parse`] reads it again
+    /// As Slurm shows it: `[d-]hh:mm:ss`, with milliseconds where there are any. [`parse`] reads it again
     /// where there are none.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let days = self.ms / DAY_MS;
@@ -96,7 +103,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn ms(text: &str) -> Option<u64> {
-        TimeSpec::parse(text).unwrap_or_else(|e| panic!("{text:?}: {e}")).map(|time| time.ms)
+        parse(text).unwrap_or_else(|e| panic!("{text:?}: {e}")).map(|time| time.ms)
     }
 
     #[test]
@@ -153,14 +160,14 @@ mod tests {
             "5µ",
             "1ms",
         ] {
-            assert_eq!(TimeSpec::parse(text), Err(TimeSpecError::Form), "{text}");
+            assert_eq!(parse(text), Err(TimeSpecError::Form), "{text}");
         }
         for text in
             ["99999999999999999999", "18446744073709551615", "213503982335d", "213503982334-99:99999999"]
         {
-            assert_eq!(TimeSpec::parse(text), Err(TimeSpecError::Overflow), "{text}");
+            assert_eq!(parse(text), Err(TimeSpecError::Overflow), "{text}");
         }
-        assert!(TimeSpec::parse("213503982334d").is_ok());
+        assert!(parse("213503982334d").is_ok());
     }
 
     #[test]
@@ -175,12 +182,12 @@ mod tests {
         #[test]
         fn reads_what_it_shows(seconds in 1u64..1 << 50) {
             let time = TimeSpec { ms: seconds * 1000 };
-            prop_assert_eq!(TimeSpec::parse(&time.to_string()), Ok(Some(time)));
+            prop_assert_eq!(parse(&time.to_string()), Ok(Some(time)));
         }
 
         #[test]
         fn no_text_makes_it_panic(text in "[0-9smhd:. -]{0,12}|\\PC{0,8}") {
-            let _ = TimeSpec::parse(&text);
+            let _ = parse(&text);
         }
     }
 }
