@@ -5,10 +5,16 @@ pub mod checkpoint;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;
 pub mod files;
+pub mod hash;
 pub mod header;
+pub mod job;
 pub mod journal;
 pub mod kernel;
 pub mod layout;
+pub mod lock;
 pub mod progress;
 pub mod record_file;
 pub mod result;
+pub mod spool;
+
+pub use spool::{Removed, Resumed, Spool, SpoolError};

@@ -109,6 +109,12 @@ impl Dir {
         &*self.0.disk
     }
 
+    /// The disk it is on, to open another directory with.
+    #[must_use]
+    pub fn shared_disk(&self) -> Arc<dyn Disk> {
+        Arc::clone(&self.0.disk)
+    }
+
     /// Path of a name in it, for messages and for other processes.
     #[must_use]
     pub fn path_of(&self, name: impl AsRef<OsStr>) -> PathBuf {

@@ -1,0 +1,63 @@
+//! What was asked for on the command line and still counts when the job is gone on with.
+
+use std::path::PathBuf;
+
+/// The options of a job.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JobOptions {
+    /// Lanes.
+    pub ranks: u32,
+    /// Cores a subtask, unless its line in the list says another.
+    pub cores: u32,
+    /// Restarts a subtask may have.
+    pub restarts: u32,
+    /// Whether the other subtasks go on after one has failed for good.
+    pub keep_going: bool,
+    /// What ranks are bound to, when the user said.
+    pub bind: Option<Bind>,
+    /// Whether ranks may share cores.
+    pub oversubscribe: bool,
+    /// Whether each line of output begins with its rank.
+    pub label: bool,
+    /// Whether the job's files stay after a success.
+    pub keep: bool,
+    /// The time limit of one run, in ms.
+    pub time_limit_ms: Option<u64>,
+    /// From the signal to SIGKILL, in ms.
+    pub grace_ms: u64,
+    /// What becomes of the results; several targets are written in this order.
+    pub merges: Vec<MergeTarget>,
+}
+
+/// What a rank is bound to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum Bind {
+    /// Cores of its own.
+    Core = 1,
+    /// The NUMA domain of its cores.
+    Numa = 2,
+    /// Nothing.
+    None = 3,
+}
+
+/// A file that results are merged into.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MergeTarget {
+    /// How they are put together.
+    pub kind: MergeKind,
+    /// The file, absolute.
+    pub path: PathBuf,
+    /// The value of cells without a result, as the user wrote it.
+    pub fill: Option<String>,
+}
+
+/// How results are put together.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum MergeKind {
+    /// One after another, in the order of subtasks.
+    Concat = 1,
+    /// Each at its place in the domain's grid.
+    Grid = 2,
+}
