@@ -5,3 +5,5 @@ pub mod cost;
 pub mod job;
 pub mod partition;
 pub mod place;
+pub mod plan;
+pub mod ratio;
