@@ -60,11 +60,8 @@ pub fn parse(text: &str) -> Result<Option<TimeSpec>, TimeSpecError> {
             }
         }
     };
-    if fields.len() > units.len() || (text.contains('-') && fields.len() < 2) {
-        return Err(TimeSpecError::Form);
-    }
     // All fields are looked at before any is too large, so that the message is about the form first.
-    if !fields.iter().all(|field| is_number(field)) {
+    if fields.len() > units.len() || !fields.iter().all(|field| is_number(field)) {
         return Err(TimeSpecError::Form);
     }
     let mut ms: u64 = 0;
