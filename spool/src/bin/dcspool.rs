@@ -1,2 +1,14 @@
-//! Placeholder.
-fn main() {}
+//! dcspool: the kernel's side for shell kernels, and a look into a job's directory. The table of contents; each
+//! subcommand is a file in `cli/`.
+
+use std::process::ExitCode;
+
+#[path = "../cli/mod.rs"]
+mod cli;
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os()) {
+        Ok(cli) => cli::run(cli),
+        Err(status) => status,
+    }
+}
