@@ -53,8 +53,8 @@ pub struct Splitter<'a> {
 }
 
 impl<'a> Splitter<'a> {
-    /// Sums up the domain: a few milliseconds and 2 bytes a cell up to 16 million cells, above that an eighth to a
-    /// half of its own size.
+    /// Sums up the domain, in about a nanosecond a cell. The sums take 2 bytes a cell up to 16 million cells, above
+    /// that a quarter of a byte; for weights 4 bytes, and above that 1.25.
     #[must_use]
     pub fn new(domain: &'a Domain) -> Self {
         Self { domain, sums: Sums::new(domain) }
