@@ -1,5 +1,7 @@
 //! Many seeds of the simulated node, with and without planted bugs. `DC_SEED=n` runs one, `DC_SEEDS=n` so many.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use dcsched::sim::{Faults, Plant, Report, run};
 
 fn number(name: &str) -> Option<u64> {
@@ -17,7 +19,7 @@ fn seeds() -> std::ops::Range<u64> {
 fn every_promise_holds_whatever_dies() {
     let mut sum = (0, 0, 0, 0, 0);
     for seed in seeds() {
-        let report = run(seed, Faults::ALL, Plant::Nothing);
+        let report = run(seed, Faults::ALL, Plant::Nothing, None);
         assert_eq!(report.violation, None, "repeat with DC_SEED={seed}; {report:?}");
         assert!(report.status.is_some(), "repeat with DC_SEED={seed}; {report:?}");
         sum.0 += report.dcrun_crashes;
@@ -39,7 +41,7 @@ fn every_promise_holds_whatever_dies() {
 #[test]
 fn without_faults_every_job_ends_well() {
     for seed in seeds() {
-        let Report { violation, status, .. } = run(seed, Faults::NONE, Plant::Nothing);
+        let Report { violation, status, .. } = run(seed, Faults::NONE, Plant::Nothing, None);
         assert_eq!(violation, None, "repeat with DC_SEED={seed}");
         assert!(
             matches!(status, Some(0 | 125)),
@@ -49,11 +51,31 @@ fn without_faults_every_job_ends_well() {
 }
 
 #[test]
+fn a_torn_journal_on_disk_keeps_every_promise() {
+    let scratch = tempfile::tempdir().unwrap();
+    let seeds = match number("DC_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("DC_SEEDS").unwrap_or(4_000) / 20,
+    };
+    let mut crashes = 0;
+    for seed in seeds {
+        let directory = scratch.path().join(seed.to_string());
+        std::fs::create_dir(&directory).unwrap();
+        let report = run(seed, Faults::ALL, Plant::Nothing, Some(&directory));
+        assert_eq!(report.violation, None, "repeat with DC_SEED={seed}; {report:?}");
+        crashes += report.dcrun_crashes;
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+    println!("{crashes} journals torn");
+    assert!(crashes > 20 || number("DC_SEED").is_some());
+}
+
+#[test]
 fn one_seed_is_one_run() {
     for seed in 0..50 {
         assert_eq!(
-            run(seed, Faults::ALL, Plant::Nothing),
-            run(seed, Faults::ALL, Plant::Nothing),
+            run(seed, Faults::ALL, Plant::Nothing, None),
+            run(seed, Faults::ALL, Plant::Nothing, None),
             "seed {seed}"
         );
     }
@@ -68,7 +90,7 @@ fn planted_bugs_are_found() {
         Plant::LostRecord,
         Plant::WrongCore,
     ] {
-        let found = (0..500).find_map(|seed| Some((seed, run(seed, Faults::ALL, plant).violation?)));
+        let found = (0..500).find_map(|seed| Some((seed, run(seed, Faults::ALL, plant, None).violation?)));
         let (seed, violation) = found.unwrap_or_else(|| panic!("{plant:?} was not found in 500 seeds"));
         println!("{plant:?}: {violation:?} at seed {seed}");
     }

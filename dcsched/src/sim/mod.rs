@@ -2,6 +2,7 @@
 //! die. One seed is one run, to the last event. Checkers watch from outside (`check`).
 
 mod check;
+mod disk;
 mod faults;
 mod queue;
 mod random;

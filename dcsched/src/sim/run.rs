@@ -1,13 +1,15 @@
 //! One simulated job, from its first dcrun to its end, through every crash on the way.
 
 use super::check::{Checker, Violation};
+use super::disk::Journal;
 use super::faults::{Faults, Plant};
 use super::queue::Queue;
 use super::random::Random;
 use super::world::World;
-use dc_model::{Attempt, CpuSet, Outcome, Record, Restart, StopReason, SubtaskId, Topology};
+use dc_model::{Attempt, CpuSet, Outcome, Restart, StopReason, SubtaskId, Topology};
 use dcsched_core::job::{Action, Event, Job, JobSpec, Need};
 use dcsched_core::place::Bind;
+use std::path::Path;
 
 /// Events after which a run is given up as stuck.
 const EVENTS_MAX: u64 = 200_000;
@@ -54,9 +56,7 @@ struct Sim {
     queue: Queue<Planned>,
     world: World,
     checker: Checker,
-    /// Records written, of which the first `durable` are on disk for certain.
-    log: Vec<Record>,
-    durable: usize,
+    journal: Journal,
     syncing: bool,
     sync_wanted: bool,
     life: u32,
@@ -67,9 +67,10 @@ struct Sim {
     report: Report,
 }
 
-/// Runs one seed to its end.
+/// Runs one seed to its end. With an empty `directory` the journal is also kept there, for real, and torn at every
+/// crash.
 #[must_use]
-pub fn run(seed: u64, faults: Faults, plant: Plant) -> Report {
+pub fn run(seed: u64, faults: Faults, plant: Plant, directory: Option<&Path>) -> Report {
     let mut random = Random::new(seed);
     let spec = any_spec(&mut random);
     let job = Job::new(spec.clone());
@@ -82,6 +83,13 @@ pub fn run(seed: u64, faults: Faults, plant: Plant) -> Report {
         rank_failures: 0,
         digest: 0,
     };
+    let journal = match Journal::new(directory) {
+        Ok(journal) => journal,
+        Err(error) => {
+            let violation = Some(Violation::NoReplay(error.to_string()));
+            return Report { violation, ..report };
+        }
+    };
     let mut sim = Sim {
         random,
         faults,
@@ -91,8 +99,7 @@ pub fn run(seed: u64, faults: Faults, plant: Plant) -> Report {
         queue: Queue::default(),
         world: World::default(),
         checker: Checker::default(),
-        log: Vec::new(),
-        durable: 0,
+        journal,
         syncing: false,
         sync_wanted: false,
         life: 0,
@@ -154,7 +161,8 @@ impl Sim {
             self.compare_replay();
         }
         // The journal groups on its own account too.
-        if !self.syncing && self.durable < self.log.len() && (self.sync_wanted || self.random.chance(200)) {
+        let waits = self.journal.durable() < self.journal.log().len();
+        if !self.syncing && waits && (self.sync_wanted || self.random.chance(200)) {
             self.begin_sync();
         }
     }
@@ -163,7 +171,7 @@ impl Sim {
         self.digest(&action);
         let (life, starter) = (self.life, self.starter);
         match action {
-            Action::Append { record, .. } => self.log.push(record),
+            Action::Append { record, .. } => self.journal.append(record),
             Action::Sync => self.sync_wanted = true,
             Action::Launch { subtask, attempt, placement, before, .. } => {
                 let delay = self.random.between(1, 500);
@@ -189,7 +197,7 @@ impl Sim {
 
     fn begin_sync(&mut self) {
         (self.syncing, self.sync_wanted) = (true, false);
-        let (life, upto) = (self.life, self.log.len());
+        let (life, upto) = (self.life, self.journal.log().len());
         let delay = self.random.between(100, 20_000);
         if self.plant == Plant::EarlyAcknowledgement {
             self.queue.after(1, Planned::Reaches { life, event: Event::Durable { seq: upto as u64 } });
@@ -200,8 +208,10 @@ impl Sim {
     fn happen(&mut self, planned: Planned) {
         match planned {
             Planned::SyncEnds { life, upto } if life == self.life => {
-                self.checker.on_durable(&self.log[self.durable..upto]);
-                self.durable = upto;
+                match self.journal.on_synced(upto) {
+                    Ok(records) => self.checker.on_durable(records),
+                    Err(error) => self.checker.on_replayed("", Err(error.to_string())),
+                }
                 self.syncing = false;
                 self.step(Event::Durable { seq: upto as u64 });
             }
@@ -317,15 +327,12 @@ impl Sim {
         }
     }
 
-    /// What was synced stays; of what was only written any prefix may.
     fn on_dcrun_killed(&mut self) {
         self.report.dcrun_crashes += 1;
-        let mut kept = self.durable + self.random.below((self.log.len() - self.durable) as u64 + 1) as usize;
-        if self.plant == Plant::LostRecord {
-            kept = self.durable.saturating_sub(1);
+        let lost = usize::from(self.plant == Plant::LostRecord);
+        if let Err(error) = self.journal.on_crash(&mut self.random, lost) {
+            self.checker.on_replayed("", Err(error.to_string()));
         }
-        self.log.truncate(kept);
-        self.durable = self.durable.min(kept);
         self.down = true;
         self.life += 1;
         self.kill_ranks(); // The starter sees the end of its socket.
@@ -335,7 +342,7 @@ impl Sim {
     }
 
     fn on_new_run(&mut self) {
-        match Job::replay(self.spec.clone(), &self.log) {
+        match Job::replay(self.spec.clone(), self.journal.log()) {
             Ok(job) => self.job = job,
             Err(error) => {
                 self.checker.on_replayed("", Err(error.to_string()));
@@ -343,8 +350,7 @@ impl Sim {
             }
         }
         // What the replay read is synced before anything is built on it.
-        self.checker.on_durable(&self.log[self.durable..]);
-        self.durable = self.log.len();
+        self.checker.on_durable(self.journal.on_read_back());
         (self.down, self.syncing, self.sync_wanted) = (false, false, false);
         self.new_starter();
         self.step(Event::Begin);
@@ -360,7 +366,7 @@ impl Sim {
     }
 
     fn compare_replay(&mut self) {
-        let replayed = Job::replay(self.spec.clone(), &self.log)
+        let replayed = Job::replay(self.spec.clone(), self.journal.log())
             .map(|job| job.durable().projection())
             .map_err(|error| error.to_string());
         self.checker.on_replayed(&self.job.durable().projection(), replayed);
