@@ -12,7 +12,10 @@ use std::time::Duration;
 
 const COUNTS: [usize; 3] = [1, 16, 64];
 const DCRUN: &str = "dcrun -n N";
-const DEADLINE: Duration = Duration::from_secs(20);
+/// Some launchers hang now and then; such a run is killed, counted and shown, but in no median.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// After so many of them a launcher is left alone.
+const LATE_MAX: usize = 3;
 
 /// A launcher: how it is called for n times `/bin/true`.
 struct Peer {
@@ -84,47 +87,62 @@ fn find(name: &str) -> Option<PathBuf> {
 }
 
 /// What a peer's runs gave, for one count.
-enum Column {
-    Times(Sample),
-    Words(String),
+#[derive(Default)]
+struct Runs {
+    times_ms: Vec<f64>,
+    late: usize,
+    /// Why there are no more.
+    stopped: Option<String>,
 }
 
-impl Column {
+impl Runs {
     fn shown(&self) -> String {
-        match self {
-            Self::Times(times) => times.shown(1),
-            Self::Words(words) => words.clone(),
+        let late = match self.late {
+            0 => String::new(),
+            n => format!(", {n} beyond {} s", DEADLINE.as_secs()),
+        };
+        match &self.stopped {
+            Some(words) => words.clone(),
+            None => Sample::new(self.times_ms.clone()).shown(1) + &late,
         }
     }
 
     fn to_json(&self) -> Value {
-        match self {
-            Self::Times(times) => times.to_json(),
-            Self::Words(words) => json!(words),
+        match &self.stopped {
+            Some(words) => json!({ "stopped": words, "late": self.late }),
+            None => json!({ "ms": Sample::new(self.times_ms.clone()).to_json(), "late": self.late }),
         }
     }
 }
 
-fn measure_count(peers: &[Peer], n: usize, setting: &Setting) -> Result<Vec<Column>, BenchError> {
-    let mut times: Vec<Result<Vec<f64>, String>> = peers
-        .iter()
-        .map(|peer| peer.found.as_ref().map(|_| Vec::new()).ok_or_else(|| "not installed".to_owned()))
-        .collect();
+fn measure_count(peers: &[Peer], n: usize, setting: &Setting) -> Result<Vec<Runs>, BenchError> {
+    let mut all: Vec<Runs> = peers.iter().map(|_| Runs::default()).collect();
     // The first round warms up, and is not counted.
     for round in 0..=setting.repeats(15) {
-        for (peer, times) in peers.iter().zip(&mut times) {
-            let (Some(path), Ok(list)) = (&peer.found, &mut *times) else { continue };
+        for (peer, runs) in peers.iter().zip(&mut all) {
+            let Some(path) = &peer.found else {
+                runs.stopped = Some("not installed".to_owned());
+                continue;
+            };
+            if runs.stopped.is_some() {
+                continue;
+            }
             match runner::run(&mut (peer.command)(path, n, setting)?, DEADLINE) {
                 Ok(Run::Took(_)) if round == 0 => {}
-                Ok(Run::Took(took)) => list.push(took.as_secs_f64() * 1e3),
-                Ok(Run::Late) => *times = Err(format!("more than {} s", DEADLINE.as_secs())),
+                Ok(Run::Took(took)) => runs.times_ms.push(took.as_secs_f64() * 1e3),
+                Ok(Run::Late) => {
+                    runs.late += 1;
+                    if runs.late == LATE_MAX && runs.times_ms.len() < LATE_MAX {
+                        runs.stopped = Some(format!("hangs: {LATE_MAX} beyond {} s", DEADLINE.as_secs()));
+                    }
+                }
                 // A peer that does not work here is told of; dcrun has to.
                 Err(error) if peer.name == DCRUN => return Err(error),
-                Err(error) => *times = Err(error.to_string()),
+                Err(error) => runs.stopped = Some(error.to_string()),
             }
         }
     }
-    Ok(times.into_iter().map(|t| t.map_or_else(Column::Words, |t| Column::Times(Sample::new(t)))).collect())
+    Ok(all)
 }
 
 pub fn measure(setting: &Setting) -> Result<Value, BenchError> {
@@ -140,7 +158,7 @@ pub fn measure(setting: &Setting) -> Result<Value, BenchError> {
     let heading = ["".to_owned()].into_iter().chain(COUNTS.map(|n| format!("N = {n}"))).collect::<Vec<_>>();
     let row = |i: usize| columns.iter().filter_map(move |column| column.get(i));
     let rows: Vec<Vec<String>> = (0..peers.len())
-        .map(|i| [peers[i].name.to_owned()].into_iter().chain(row(i).map(Column::shown)).collect())
+        .map(|i| [peers[i].name.to_owned()].into_iter().chain(row(i).map(Runs::shown)).collect())
         .collect();
     table::print(&heading.iter().map(String::as_str).collect::<Vec<_>>(), &rows);
     let values: serde_json::Map<String, Value> = (0..peers.len())
