@@ -12,7 +12,7 @@ pub use prune::Pruned;
 pub use read::Checkpoint;
 pub use regions::{Entry, REGIONS_MAX, Region, RegionMut};
 
-use crate::files::{Dir, FileError};
+use crate::files::{Dir, FileError, Op};
 use crate::layout;
 use crate::record_file::RecordError;
 use dc_model::{JobUuid, Restart, SubtaskId};
@@ -45,6 +45,14 @@ pub enum CheckpointError {
     /// The caller gave too many.
     #[error("{0} regions are more than a checkpoint holds ({REGIONS_MAX})")]
     TooManyRegions(usize),
+}
+
+impl CheckpointError {
+    /// Writing to what `named` names failed.
+    #[must_use]
+    pub fn output(error: std::io::Error, named: &str) -> Self {
+        Self::File(FileError::io(Op::Write, named.as_ref(), error))
+    }
 }
 
 /// The checkpoints of one job.

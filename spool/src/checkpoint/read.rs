@@ -2,7 +2,7 @@
 
 use super::regions::{ENTRY_BYTES, Entry, RegionMut, decode_count, decode_table, repeated};
 use super::{CheckpointError, Checkpoints};
-use crate::files::{Dir, FileError, Op, shown};
+use crate::files::{Dir, shown};
 use crate::header::{FileKind, HeaderError};
 use crate::layout;
 use crate::record_file::{PIECE_BYTES, RecordError, RecordFile};
@@ -154,8 +154,7 @@ impl Checkpoint {
             self.file.read(at, &mut piece[..len])?;
             crc = crc32c::crc32c_append(crc, &piece[..len]);
             at += len as u64;
-            let failed = |error| FileError::io(Op::Write, Path::new(named), error);
-            out.write_all(&piece[..len]).map_err(failed)?;
+            out.write_all(&piece[..len]).map_err(|error| CheckpointError::output(error, named))?;
         }
         self.file.check_crc(crc)?;
         Ok(())

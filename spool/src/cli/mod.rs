@@ -2,6 +2,10 @@
 
 mod dump;
 mod ls;
+mod progress;
+mod restore;
+mod result;
+mod save;
 mod states;
 mod verify;
 
@@ -26,6 +30,14 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Write a checkpoint of this subtask from standard input
+    Save(save::Args),
+    /// Write the checkpoint to go on from to standard output; status 1 where there is none
+    Restore(restore::Args),
+    /// Say how many cells are done
+    Progress(progress::Args),
+    /// Hand over this subtask's result from standard input
+    Result(result::Args),
     /// List what a job's directory holds
     Ls(ls::Args),
     /// Read all of a job's directory and say what is damaged
@@ -59,6 +71,10 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> 
 /// Runs the subcommand; gives the program's exit status.
 pub fn run(cli: Cli) -> ExitCode {
     let ended = match cli.command {
+        Command::Save(args) => save::run(&args),
+        Command::Restore(args) => restore::run(&args),
+        Command::Progress(args) => progress::run(&args),
+        Command::Result(args) => result::run(&args),
         Command::Ls(args) => printing(|out| ls::run(&args, out)),
         Command::Verify(args) => printing(|out| verify::run(&args, out)),
         Command::Dump(args) => printing(|out| dump::run(&args, out)),
