@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)] // A test: what cannot be unwrapped fails it.
 
 use dc_integration::{built, root};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -421,6 +421,64 @@ fn files_that_are_named() {
         });
         for path in files.chain(paths) {
             assert!(root().join(path.split('#').next().unwrap_or_default()).exists(), "{from} names {path}");
+        }
+    }
+}
+
+/// Each event with its fields, from the code that writes them: the variants of its enum, as JSON has them.
+fn events_in_code() -> BTreeMap<String, Words> {
+    let code = read("dcrun/src/events.rs");
+    let body = code.split("pub enum Event<'a> {").nth(1).and_then(|rest| rest.split("\n}").next()).unwrap();
+    let mut events: BTreeMap<String, Words> = BTreeMap::new();
+    let mut last = String::new();
+    for line in body.lines() {
+        if let Some(variant) = line.strip_prefix("    ").and_then(|line| line.strip_suffix(" {")) {
+            last = snake_case(variant);
+            events.insert(last.clone(), Words::new());
+        } else if let Some((field, _)) = line.trim().split_once(": ").filter(|_| !line.contains("///")) {
+            events.get_mut(&last).unwrap().insert(field.to_owned());
+        }
+    }
+    assert!(events.len() > 5 && events.values().all(|fields| !fields.is_empty()), "{events:?}");
+    events
+}
+
+fn snake_case(name: &str) -> String {
+    let mut out = String::new();
+    for c in name.chars() {
+        if c.is_ascii_uppercase() && !out.is_empty() {
+            out.push('_');
+        }
+        out.push(c.to_ascii_lowercase());
+    }
+    out
+}
+
+#[test]
+fn events() {
+    let code = events_in_code();
+    let page = read("man/dcrun.1");
+    let (mut listed, mut name) = (BTreeMap::<String, Words>::new(), None);
+    for line in section(&page, "Sh", "JSON EVENTS") {
+        if let Some(item) = line.strip_prefix(".It Cm ") {
+            name = Some(item.to_owned());
+            listed.insert(item.to_owned(), Words::new());
+        } else if let (Some(words), Some(name)) = (line.strip_prefix(".Va "), &name) {
+            let fields = words.split_whitespace().filter(|word| word.len() > 1);
+            listed.get_mut(name).unwrap().extend(fields.map(str::to_owned));
+        }
+    }
+    let names = |events: &BTreeMap<String, Words>| events.keys().cloned().collect::<Words>();
+    assert_same(
+        "events",
+        ("dcrun/src/events.rs", &names(&code)),
+        ("JSON EVENTS of dcrun(1)", &names(&listed)),
+    );
+    let described = read("docs/json-events.md");
+    for (name, fields) in &code {
+        assert_same(&format!("fields of {name}"), ("the code", fields), ("dcrun(1)", &listed[name]));
+        for word in fields.iter().chain([name]) {
+            assert!(described.contains(&format!("`{word}`")), "docs/json-events.md lacks `{word}`");
         }
     }
 }
