@@ -33,7 +33,8 @@ install:
 	install -m 755 $(RELEASE)/dc-starter $(LIBEXECDIR)
 	install -m 644 spool/capi/include/dcspool.h $(INCLUDEDIR)
 	install -m 644 $(RELEASE)/libdcspool.a $(LIBDIR)
-	install -m 755 $(RELEASE)/libdcspool.so $(LIBDIR)
+	install -m 755 $(RELEASE)/libdcspool.so $(LIBDIR)/libdcspool.so.0
+	ln -sf libdcspool.so.0 $(LIBDIR)/libdcspool.so
 	for page in man/*.[1-9]; do \
 		install -D -m 644 $$page $(MANDIR)/man$${page##*.}/$${page##*/} || exit; \
 	done
