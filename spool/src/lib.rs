@@ -2,6 +2,8 @@
 //! What is in them is drawn byte by byte in `docs/spool-format.md`.
 
 pub mod checkpoint;
+#[cfg(test)]
+mod drawn_tests;
 #[cfg(any(test, feature = "fakes"))]
 pub mod fakes;
 pub mod files;

@@ -4,7 +4,6 @@ use super::tests::{JOB, SUB, at, file, save, spool};
 use super::write::encode;
 use super::*;
 
-/// Drawn in docs/spool-format.md: keep both.
 #[rustfmt::skip]
 const GOLDEN: [u8; 112] = [
     0x89, b'd', b'c', b'C', b'K', b'P', 0x1a, b'\n', // magic
@@ -34,6 +33,7 @@ fn golden_bytes() {
     let written = std::fs::read(file(dir.path(), AT)).unwrap();
     assert_eq!(written, GOLDEN, "as written: {written:#04x?}");
     assert_eq!(written, encode(JOB, SUB, AT, &regions()));
+    assert_eq!(crate::drawn_tests::drawn("checkpoint"), GOLDEN);
 }
 
 /// Writes `bytes` in the checkpoint's place and looks whether it is accepted.

@@ -12,7 +12,6 @@ const JOB: JobUuid = JobUuid([7; 16]);
 const SUB: SubtaskId = SubtaskId(3);
 const ATTEMPT: Attempt = Attempt(2);
 
-/// Drawn in docs/spool-format.md: keep both.
 #[rustfmt::skip]
 const GOLDEN: [u8; 88] = [
     0x89, b'd', b'c', b'R', b'E', b'S', 0x1a, b'\n', // magic
@@ -53,6 +52,7 @@ fn golden_bytes() {
     put(&results, ATTEMPT, &DATA).unwrap();
     let written = std::fs::read(path(dir.path(), SUB, ATTEMPT)).unwrap();
     assert_eq!(written, GOLDEN, "as written: {written:#04x?}");
+    assert_eq!(crate::drawn_tests::drawn("result"), GOLDEN);
 }
 
 #[test]
