@@ -1,7 +1,9 @@
 //! The command line of dcspool: which subcommands there are, how they end, and what their errors look like.
 
 mod dump;
+mod holdings;
 mod ls;
+mod place;
 mod progress;
 mod restore;
 mod result;

@@ -205,6 +205,14 @@ impl Dir {
         Ok(self.stat(name.as_ref())?.map(|stat| kind_of(&stat)))
     }
 
+    /// Length of what a name stands for; `None` when there is none.
+    ///
+    /// # Errors
+    /// When that cannot be found out.
+    pub fn len_bytes(&self, name: impl AsRef<OsStr>) -> Result<Option<u64>, FileError> {
+        Ok(self.stat(name.as_ref())?.map(|stat| stat.st_size.unsigned_abs()))
+    }
+
     /// What stat(2) says of a name; `None` when there is none. Links are not followed.
     pub(crate) fn stat(&self, name: &OsStr) -> Result<Option<FileStat>, FileError> {
         let name = self.component(Op::Open, name)?;

@@ -95,6 +95,19 @@ pub(super) fn make(disk: Arc<dyn Disk>, path: &Path) -> Result<Claim, super::Ker
     claim(spool)
 }
 
+/// The uuid that the files of a spool by hand carry; `None` where there is no such spool. Claims nothing.
+///
+/// # Errors
+/// When its file cannot be read, or is damaged.
+pub fn by_hand_job(spool: &Dir) -> Result<Option<JobUuid>, super::KernelError> {
+    if spool.kind(BY_HAND)?.is_none() {
+        return Ok(None);
+    }
+    let bytes = spool.read(BY_HAND, BYTES_MAX)?;
+    let job = std::str::from_utf8(&bytes).ok().and_then(decode);
+    Ok(Some(job.ok_or_else(|| ByHandError::Damaged(spool.path_of(BY_HAND)))?))
+}
+
 fn claim(spool: Dir) -> Result<Claim, super::KernelError> {
     let file = spool.open_file(BY_HAND)?;
     let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {

@@ -9,7 +9,7 @@ mod pace;
 mod restart;
 mod store;
 
-pub use by_hand::ByHandError;
+pub use by_hand::{ByHandError, by_hand_job};
 pub use env::{EnvError, Environment, SPOOL_BY_HAND};
 pub use error::{DomainWhy, KernelError};
 pub use pace::Pace;
