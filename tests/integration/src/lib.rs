@@ -4,6 +4,7 @@
 pub mod commands;
 pub mod events;
 pub mod fixtures;
+pub mod npy;
 pub mod process;
 pub mod random;
 pub mod run;

@@ -157,6 +157,12 @@ impl Running {
         self.said()
     }
 
+    /// Kills it as [`Running::kill`] does when `point` has returned.
+    pub fn kill_when(self, point: impl FnOnce()) -> String {
+        point();
+        self.kill()
+    }
+
     /// What it said so far, for messages.
     #[must_use]
     pub fn said(&self) -> String {
