@@ -1,13 +1,13 @@
 //! dc-bench: dc's figures, each beside a floor or a peer measured in the same run. `make bench` builds and runs it.
-//! A kernel of its own, which sleeps in proportion to its cells, is in the same program: `dc-bench sleep NS`.
+//! The kernels it needs are in the same program.
 
 mod disk;
 mod error;
 mod figures;
 mod floor;
+mod kernels;
 mod machine;
 mod runner;
-mod sleeper;
 mod statistics;
 mod table;
 
@@ -52,6 +52,16 @@ enum Kernel {
         /// Cells, where dc does not say
         cells: Option<u64>,
     },
+    /// As a kernel: count steps, with checkpoints
+    Step {
+        /// Steps of a subtask
+        steps: u64,
+        /// Steps between two checkpoints
+        #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+        interval: u64,
+        /// Directory of the counts
+        counts: PathBuf,
+    },
 }
 
 /// What is measured.
@@ -65,6 +75,8 @@ pub enum Figure {
     Split,
     /// 64 lanes, 512 tiles of the mask, beside file order
     Tiles,
+    /// A run with 20 random SIGKILLs beside an undisturbed one
+    Kills,
 }
 
 /// What every figure needs to know.
@@ -129,6 +141,7 @@ fn run(cli: Cli) -> Result<(), BenchError> {
             Figure::Start => ("start", figures::start::measure(&setting)?),
             Figure::Split => ("split", figures::split::measure(&setting)?),
             Figure::Tiles => ("tiles", figures::tiles::measure(&setting)?),
+            Figure::Kills => ("kills", figures::kills::measure(&setting)?),
         };
         all.insert(name.to_owned(), value);
     }
@@ -141,8 +154,12 @@ fn run(cli: Cli) -> Result<(), BenchError> {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    if let Some(Kernel::Sleep { ns, cells }) = cli.kernel {
-        return sleeper::run(ns, cells);
+    match cli.kernel {
+        Some(Kernel::Sleep { ns, cells }) => return kernels::sleep::run(ns, cells),
+        Some(Kernel::Step { steps, interval, counts }) => {
+            return kernels::step::run(steps, interval, &counts);
+        }
+        None => {}
     }
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
