@@ -2,7 +2,7 @@
 //! goes on until there is none, so that kernels that fork while they are being killed lose.
 
 use crate::process::calls::{PidFd, Whose, reap, signal_group, signal_process};
-use crate::process::children::{self, Own};
+use crate::process::children;
 use crate::process::tag;
 use dc_model::JobUuid;
 use nix::errno::Errno;
@@ -28,17 +28,17 @@ pub fn become_subreaper() -> io::Result<()> {
     Ok(nix::sys::prctl::set_child_subreaper(true)?)
 }
 
-/// Kills and reaps all descendants of this process but the children in `keep` and theirs. To be called by the
-/// process's first thread, to which orphans come. Returns how many were reaped.
+/// Kills and reaps all descendants of this process but the children in `keep` and theirs. Returns how many of
+/// its children were reaped.
 ///
 /// # Errors
 /// When /proc cannot be read, or some stay because the kernel does not let them go (ETIMEDOUT).
 pub fn kill_descendants(keep: &[Pid]) -> io::Result<usize> {
-    let mut own = Own::open();
+    let me = nix::unistd::getpid();
     let mut seen = HashSet::new();
     let (mut reaped, mut last_change) = (0, Instant::now());
     loop {
-        let children: Vec<Pid> = own.now()?.into_iter().filter(|pid| !keep.contains(pid)).collect();
+        let children: Vec<Pid> = children::of(me)?.into_iter().filter(|pid| !keep.contains(pid)).collect();
         if children.is_empty() {
             return Ok(reaped);
         }

@@ -1,4 +1,5 @@
 //! Launches: what ran, what it was given, how it ended, and at which stage one failed that did not run.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test fails by a panic.
 
 mod harness;
 

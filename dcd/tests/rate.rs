@@ -1,5 +1,6 @@
 //! Not a test of right or wrong: how many launches a second, beside posix_spawn in the same run.
 //! `cargo test --release -p dcd --test rate -- --ignored --nocapture`
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test fails by a panic.
 
 mod harness;
 

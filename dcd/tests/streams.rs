@@ -1,4 +1,5 @@
 //! Output: whole lines, every byte, bounded memory, and no rank's flood in the way of another's control.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test fails by a panic.
 
 mod harness;
 
@@ -6,6 +7,8 @@ use dc_model::Outcome;
 use dc_model::wire::{LINE_BYTES_MAX, Output};
 use harness::{Job, proc, shell};
 use std::collections::HashMap;
+use std::io::Write;
+use std::time::{Duration, Instant};
 
 /// Frames of all subtasks until each has had the last of both streams.
 fn until_all_closed(job: &mut Job, subtasks: usize) -> HashMap<(u32, bool), Vec<Output>> {
@@ -137,5 +140,23 @@ fn bye_waits_for_what_runs_and_for_its_output() {
     job.send(&dc_model::wire::ToStarter::Bye);
     assert_eq!(job.text(0, false), "done\n");
     assert_eq!(job.ended(0), Outcome::Exited(0));
+    job.control_ends();
+    job.wait_end();
+}
+
+#[test]
+fn a_pipe_that_others_hold_is_read_for_a_second_and_closed() {
+    let mut job = Job::shell();
+    job.run(0, "echo first; exec sleep 600");
+    let pid = job.started(0);
+    assert_eq!(job.said(), "first\n");
+    // Somebody out of the starter's reach: this test.
+    let mut held = std::fs::File::options().write(true).open(format!("/proc/{pid}/fd/1")).unwrap();
+    job.stop(0, 1, 9);
+    assert_eq!(job.ended_fully(0), (Outcome::Signalled(9), true), "its end does not wait for them");
+    let begin = Instant::now();
+    held.write_all(b"afterwards\n").unwrap();
+    assert_eq!(job.text(0, false), "afterwards\n");
+    assert!(begin.elapsed() > Duration::from_millis(500) && begin.elapsed() < Duration::from_secs(10));
     job.bye();
 }

@@ -1,5 +1,6 @@
 //! What is read off machines of several shapes. hwloc makes them up from a line; each is read by a process of its
 //! own, because hwloc takes the line from the environment. Only CPUs that this process may use are seen in them.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // A test fails by a panic.
 
 use dcd::topology::{discover, prepare_environment};
 use std::process::Command;

@@ -9,7 +9,7 @@ use std::path::Path;
 /// The children of all threads of a process, as they are now; none when it is gone.
 ///
 /// # Errors
-/// When /proc cannot be read: the kernel keeps no such list, or /proc is not mounted.
+/// When /proc cannot be read.
 pub fn of(pid: Pid) -> io::Result<Vec<Pid>> {
     let mut children = Vec::new();
     let tasks = match std::fs::read_dir(format!("/proc/{pid}/task")) {
@@ -20,14 +20,18 @@ pub fn of(pid: Pid) -> io::Result<Vec<Pid>> {
         Err(e) => return Err(e),
     };
     for task in tasks.flatten() {
-        if let Ok(text) = std::fs::read(task.path().join("children")) {
-            children.extend(numbers(&text));
+        match std::fs::read(task.path().join("children")) {
+            Ok(text) => children.extend(numbers(&text)),
+            // A thread that has ended since has none; a kernel that keeps no such lists is asked in another way.
+            Err(_) if Path::new("/proc/thread-self/children").exists() => {}
+            Err(_) => return by_parent(pid),
         }
     }
     Ok(children)
 }
 
-/// The children of the calling process: cheap to ask again and again.
+/// The children of a process's first thread, to which orphans come: cheap to ask again and again. For a process that
+/// has others too, [`of`] is the one to ask.
 #[derive(Debug)]
 pub struct Own {
     list: Option<File>,
@@ -35,7 +39,7 @@ pub struct Own {
 }
 
 impl Own {
-    /// Opens the list of the calling thread. Orphans come to a process's first thread, so that it is the one to ask.
+    /// Opens the list; to be called by that thread.
     #[must_use]
     pub fn open() -> Self {
         let list = File::open("/proc/thread-self/children").ok();

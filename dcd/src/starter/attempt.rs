@@ -8,6 +8,7 @@ macro_rules! words {
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub enum $name { $($(#[$vdoc])* $variant,)* }
 
+        #[cfg(test)] // For the table's sake alone.
         impl $name {
             /// All of them, in the table's order.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];

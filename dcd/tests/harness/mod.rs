@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -20,6 +21,8 @@ use tempfile::TempDir;
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 pub const JOB: JobUuid = JobUuid([0xab; 16]);
+
+static JOBS: AtomicU32 = AtomicU32::new(0);
 
 pub struct Job {
     pub starter: Starter,
@@ -42,10 +45,10 @@ impl Job {
         for sub in ["ckpt", "result"] {
             std::fs::create_dir(dir.path().join(sub)).unwrap();
         }
-        // A name of its own: tests run side by side, and sweep by it.
+        // A name of its own: tests run side by side, and look for processes by it.
         let mut uuid = JOB;
         uuid.0[..4].copy_from_slice(&std::process::id().to_le_bytes());
-        uuid.0[4..12].copy_from_slice(&(&raw const dir as u64).to_le_bytes());
+        uuid.0[4..8].copy_from_slice(&JOBS.fetch_add(1, Ordering::Relaxed).to_le_bytes());
         let path = |p: &Path| p.as_os_str().as_encoded_bytes().to_vec();
         let mut hello = Hello {
             job: uuid,
@@ -184,6 +187,16 @@ impl Job {
         }
     }
 
+    /// The next piece of anybody's standard output. A shell says on its standard error what became of its children.
+    pub fn said(&mut self) -> String {
+        loop {
+            let frame = self.frame().expect("output, not its end");
+            if !frame.stderr {
+                return String::from_utf8_lossy(&frame.bytes).into_owned();
+            }
+        }
+    }
+
     /// All of a subtask's standard output (or error) up to its last frame; others' frames are dropped.
     pub fn text(&mut self, subtask: u32, stderr: bool) -> String {
         let mut text = Vec::new();
@@ -224,7 +237,9 @@ impl Drop for Job {
         // The end of the control socket is the end of all; where even that fails, the one process we started is killed.
         let _ = self.starter.control.shutdown(std::net::Shutdown::Both);
         let until = Instant::now() + DEADLINE;
-        while self.starter.try_reap().is_none() {
+        use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+        // A test may have reaped it itself.
+        while matches!(waitpid(self.starter.pid, Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive)) {
             if Instant::now() > until {
                 let _ = self.starter.kill();
                 let _ = self.starter.wait();
