@@ -4,6 +4,7 @@ use super::by_hand::{self, Claim};
 use super::{Kernel, KernelError};
 use crate::checkpoint::Checkpoints;
 use crate::files::Dir;
+use crate::layout::RESULT;
 use crate::result::Results;
 use dc_model::Attempt;
 use std::sync::Arc;
@@ -53,6 +54,10 @@ impl Kernel {
     fn claimed(&self, claim: Claim) -> Result<Store, KernelError> {
         let checkpoints = Checkpoints::open(claim.spool(), claim.job())?;
         let results = Results::open(claim.spool(), claim.job())?;
+        // What killed kernels left half written; the claim says that nobody writes here. A directory that cannot be
+        // swept is still good to read.
+        let _ = checkpoints.prune(self.env.subtask, usize::MAX, true);
+        let _ = claim.spool().subdir(RESULT).and_then(|dir| dir.sweep_tmp());
         let attempt = match self.env.attempt {
             Some(attempt) => attempt,
             None => by_hand::next_attempt(&checkpoints, &results, self.env.subtask)?,

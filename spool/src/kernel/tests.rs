@@ -139,6 +139,16 @@ fn by_hand_damage_is_told_and_never_taken_for_a_start() {
 }
 
 #[test]
+fn by_hand_what_killed_kernels_left_is_swept() {
+    let dir = tempfile::tempdir().unwrap();
+    save(&mut by_hand(dir.path()), 10);
+    let halves = [dir.path().join("ckpt/00000000/.tmp-1"), dir.path().join("result/.tmp-2")];
+    halves.iter().for_each(|half| std::fs::write(half, "half").unwrap());
+    assert_eq!(restored(&mut by_hand(dir.path())), Ok(Some(10)));
+    assert!(halves.iter().all(|half| !half.exists()));
+}
+
+#[test]
 fn by_hand_a_jobs_spool_is_left_alone() {
     let dir = spool();
     std::fs::write(dir.path().join(layout::JOB), "").unwrap();
