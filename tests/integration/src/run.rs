@@ -66,7 +66,8 @@ impl Ask {
     /// Starts it.
     #[must_use]
     pub fn start(mut self) -> Running {
-        let shown = format!("{:?}", self.command);
+        let words = self.command.get_args().map(|arg| format!(" {arg:?}")).collect::<String>();
+        let shown = format!("{}{words}", self.command.get_program().display());
         let mut child = self.command.spawn().unwrap_or_else(|e| panic!("{shown}: {e}"));
         let stdout = child.stdout.take().map(Stream::collect).unwrap_or_default();
         let stderr = child.stderr.take().map(Stream::collect).unwrap_or_default();

@@ -2,7 +2,8 @@
 
 use dc_integration::fixtures::include;
 use dc_integration::run::Ask;
-use dc_integration::{Scratch, built, commands};
+use dc_integration::{Scratch, built};
+use std::os::unix::fs::symlink;
 
 fn gcc(place: &Scratch, compiler: &str, options: &str) -> Ask {
     place.ask(compiler).words("-Wall -Wextra -Wpedantic -Werror -I").arg(include()).words(options)
@@ -61,8 +62,10 @@ fn linked_statically_and_shared() {
         };
         // Where both are, -l takes the shared one.
         ask.run().ends_with(0);
-        let libraries = commands::directory();
-        let run = || place.ask(place.path("k")).env("LD_LIBRARY_PATH", libraries).run().ends_with(0);
+        // As it is installed: under the name that programs ask for.
+        symlink(built("libdcspool.so"), place.path("libdcspool.so.0")).unwrap();
+        let libraries = place.path("");
+        let run = || place.ask(place.path("k")).env("LD_LIBRARY_PATH", &libraries).run().ends_with(0);
         assert_eq!(run().out(), "step 0 field 1 due 1\n");
         assert_eq!(run().out(), "step 1 field 2 due 1\n");
         assert_eq!(run().out(), "step 2 field 3 due 1\n");
@@ -84,7 +87,7 @@ int main(void)
 {
     uint64_t step = 9;
     char a[4] = "abc", b[8] = "defghij";
-    struct dc_region one = {1, a, 4}, null = {1, NULL, 4}, two[2] = {{1, a, 4}, {1, b, 8}}, other = {2, a, 4}, longer = {1, b, 8};
+    struct dc_region one = {1, a, 4}, null = {1, NULL, 4}, two[2] = {{1, a, 4}, {1, b, 8}};
     CHECK(dc_restore(&one, 1, &step), 0);
     CHECK(dc_checkpoint(1, &null, 1), DC_EINVAL);
     CHECK(dc_checkpoint(1, NULL, 3), DC_EINVAL);
@@ -96,8 +99,6 @@ int main(void)
     CHECK(dc_result(DC_U1, 0, DC_BLOCK, a, 1), DC_EINVAL);
     CHECK(dc_result(DC_F8, 1, DC_BLOCK, a, UINT64_MAX), DC_EINVAL);
     CHECK(dc_mask((unsigned char *)a, 4), DC_EDOMAIN);
-    CHECK(dc_restore(&one, 1, NULL), DC_EINVAL);
-    (void)other; (void)longer;
     return 0;
 }
 "#,

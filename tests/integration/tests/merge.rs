@@ -9,7 +9,9 @@ const NX: u32 = 50;
 const NY: u32 = 30;
 
 fn sea(x: u32, y: u32) -> bool {
-    !((12..20).contains(&x) && y > 5) && (x * 7 + y * 3) % 11 != 0
+    let island = (12..20).contains(&x) && y > 5;
+    let rock = (x * 7 + y * 3).is_multiple_of(11);
+    !(island || rock)
 }
 
 fn mask() -> String {

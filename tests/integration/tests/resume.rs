@@ -208,7 +208,7 @@ fn events_of_a_resume() {
     place.write("good", "");
     place.dcrun("--json=events --resume").arg(&job).run().ends_with(0);
     let events = dc_integration::Events::of(place.path("events")).all();
-    assert_eq!(only(&events, "ended")["status"].as_u64(), Some(0));
+    assert_eq!(only(&events, "end")["status"].as_u64(), Some(0));
     let started: Vec<_> = events.iter().filter(|event| event["event"] == "started").collect();
     assert_eq!(started.len(), 1, "{events:#?}");
     assert_eq!(started[0]["subtask"].as_u64(), Some(1));
