@@ -67,3 +67,40 @@ fn a_foreign_job_is_named() {
     assert_eq!(header().check_job(header().job), Ok(()));
     assert!(matches!(header().check_job(other), Err(HeaderError::Foreign { .. })));
 }
+
+#[test]
+fn the_page_lists_the_kinds() {
+    let rows: Vec<_> = crate::drawn_tests::table("magic").into_iter().map(|row| row.join(" ")).collect();
+    let known = FileKind::ALL.map(|kind| {
+        let magic: Vec<_> = kind.magic().iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("{} `{}` {}", kind.text(), magic.join(" "), kind.version())
+    });
+    assert_eq!(rows, known);
+}
+
+#[test]
+fn the_page_draws_the_header() {
+    crate::drawn_tests::assert_without_gaps("header", 0, 60);
+    let bytes = header().encode(FileKind::Job, b"12345678");
+    for row in crate::drawn_tests::table("header") {
+        let at = row[0].parse().unwrap_or(68);
+        let field = |len: usize| &bytes[at..at + len];
+        match row[2].as_str() {
+            "magic" => assert_eq!(field(8), FileKind::Job.magic()),
+            "version" => assert_eq!((at, field(2)), (VERSION_AT, &[1, 0][..])),
+            "zero" => assert_eq!(field(4), [0; 4]),
+            "uuid of the job" => assert_eq!(field(16), header().job.0),
+            "subtask" => assert_eq!(field(4), header().subtask.0.to_le_bytes()),
+            "attempt" => assert_eq!(field(4), header().attempt.0.to_le_bytes()),
+            "length of the payload in bytes" => assert_eq!(field(8), 5u64.to_le_bytes()),
+            "CRC of the payload" => assert_eq!(field(4), header().payload_crc.to_le_bytes()),
+            "of the kind's own" => assert_eq!(field(8), b"12345678"),
+            "CRC of the header up to here" => {
+                assert_eq!(field(4), crc32c::crc32c(&bytes[..at]).to_le_bytes())
+            }
+            other if other.starts_with("length of the header") => assert_eq!(field(2), [72, 0]),
+            other if other.starts_with("step") => assert_eq!(field(8), header().step.to_le_bytes()),
+            other => panic!("a field that is not known: {other}"),
+        }
+    }
+}

@@ -50,6 +50,13 @@ impl FailingDisk {
         Self { first, fault, persistent, ops, state: Mutex::default() }
     }
 
+    /// Does nothing from its `first`-th call on, undoing included: what is on the disk is what a process leaves that
+    /// is killed there.
+    #[must_use]
+    pub fn stopping(first: usize) -> Self {
+        Self { ops: |_| true, ..Self::new(first, Fault::Error(Errno::EIO), true) }
+    }
+
     /// Never fails; only keeps the list.
     #[must_use]
     pub fn never() -> Self {

@@ -18,4 +18,6 @@ pub use writer::{FIRST_CHUNK_BYTES, RESERVE_BYTES, Writer};
 #[cfg(test)]
 mod damage_tests;
 #[cfg(test)]
+mod page_tests;
+#[cfg(test)]
 mod samples;

@@ -48,24 +48,9 @@ fn a_new_job_has_all_it_needs_by_as_few_waits_as_can_be() {
     let disk = Arc::new(FailingDisk::never());
     let (spool, _writer) = Spool::create_on(disk.clone(), &path, &job()).unwrap();
     assert_eq!(names(&path), ["ckpt", "job", "journal.000001", "lock", "result"]);
-    let ops: Vec<_> = disk.calls().into_iter().map(|call| call.op).collect();
-    assert_eq!(
-        ops,
-        [
-            Op::MakeDir,
-            Op::MakeDir,
-            Op::MakeDir,
-            Op::Create,
-            Op::Allocate, // directories, journal
-            Op::Create,
-            Op::Write,
-            Op::SyncData,
-            Op::Close,
-            Op::RenameNew, // the job record
-            Op::SyncDir,
-            Op::SyncDir,
-        ]
-    );
+    let ops: Vec<_> = disk.calls().into_iter().map(|call| format!("{:?}", call.op)).collect();
+    let drawn: Vec<_> = crate::drawn_tests::table("making").into_iter().map(|row| row[0].clone()).collect();
+    assert_eq!(ops, drawn);
     for name in names(&path) {
         let mode = std::fs::metadata(path.join(&name)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, if name == "ckpt" || name == "result" { 0o700 } else { 0o600 }, "{name}");
@@ -220,4 +205,58 @@ fn what_dc_did_not_make_is_left() {
     let (spool, _writer) = Spool::create(&path, &job()).unwrap();
     assert_eq!(spool.remove().unwrap(), Removed::default());
     assert!(!path.exists());
+}
+
+#[test]
+fn killed_at_any_call_there_is_a_job_or_none() {
+    let calls = crate::drawn_tests::table("making").len();
+    let renamed = crate::drawn_tests::table("making").iter().position(|row| row[0] == "RenameNew").unwrap();
+    for n in 0..=calls {
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("s");
+        let made = Spool::create_on(Arc::new(FailingDisk::stopping(n)), &path, &job());
+        assert_eq!(made.is_ok(), n == calls, "call {n}");
+        drop(made);
+        match Spool::resume(&path) {
+            Ok(Resumed { job: found, replay, spool }) => {
+                assert!(n > renamed, "call {n}");
+                assert_eq!((found, replay.records.len()), (job(), 0));
+                spool.next_epoch(&replay).unwrap();
+            }
+            Err(SpoolError::Nowhere(_)) => assert_eq!(n, 0),
+            Err(SpoolError::Job(JobError::NoJob { .. })) => assert!((1..=renamed).contains(&n), "call {n}"),
+            Err(error) => panic!("call {n}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn killed_at_any_call_of_a_resume_nothing_is_lost() {
+    for n in 0.. {
+        assert!(n < 50, "the calls end");
+        let tmp = tempfile::tempdir().unwrap();
+        let path = tmp.path().join("s");
+        let (spool, mut writer) = Spool::create(&path, &job()).unwrap();
+        writer.append(&[(1, Record::Epoch { epoch: 1 })]).unwrap();
+        writer.sync().unwrap();
+        drop((spool, writer));
+        std::fs::write(path.join(".tmp-0"), "").unwrap();
+        std::fs::remove_dir(path.join("ckpt")).unwrap();
+        let disk = Arc::new(FailingDisk::stopping(n));
+        let Resumed { spool, replay, .. } = Spool::resume_on(disk.clone(), &path).unwrap();
+        assert!(disk.calls().is_empty(), "looking changes nothing");
+        let acknowledged = spool.next_epoch(&replay).map_err(drop).and_then(|mut writer| {
+            writer.append(&[(2, Record::Epoch { epoch: 2 })]).map_err(drop)?;
+            writer.sync().map_err(drop)
+        });
+        drop(spool);
+        let again = Spool::resume(&path).unwrap();
+        let found = again.replay.records.len();
+        assert!(found == 2 || (found == 1 && acknowledged.is_err()), "call {n}: {found}");
+        again.spool.next_epoch(&again.replay).unwrap();
+        if disk.calls().len() <= n {
+            assert_eq!(acknowledged, Ok(2));
+            break;
+        }
+    }
 }
