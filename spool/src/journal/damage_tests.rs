@@ -6,7 +6,8 @@ use super::{Before, JournalError, Tail, Writer, read_all};
 use crate::files::Dir;
 use crate::layout;
 use dc_model::{JobUuid, Record};
-use std::path::PathBuf;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
 const JOB: JobUuid = JobUuid([5; 16]);
 
@@ -49,10 +50,17 @@ fn journal(epochs: u32) -> Journal {
     Journal { tmp, dir, records: all, bytes, path, used, last_batch, before_last_batch }
 }
 
+/// Gives a file other bytes. Not by cutting it to nothing first: some file systems sync such files when they are closed.
+fn put(path: &Path, bytes: &[u8]) {
+    let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+    file.write_all_at(bytes, 0).unwrap();
+    file.set_len(bytes.len() as u64).unwrap();
+}
+
 impl Journal {
     /// Reads with the last segment replaced; the result must be a beginning of what was written.
     fn read_with(&self, bytes: &[u8], what: &str) -> Result<(usize, Tail), JournalError> {
-        std::fs::write(&self.path, bytes).unwrap();
+        put(&self.path, bytes);
         let replay = read_all(&self.dir, JOB)?;
         assert!(replay.records.len() <= self.records.len(), "{what}: more than was written");
         assert_eq!(replay.records, self.records[..replay.records.len()], "{what}: other data");
@@ -157,10 +165,63 @@ fn an_earlier_segment_is_as_well_guarded() {
             [&whole[..at], &[whole[at] ^ 0x10], &whole[at + 1..]].concat(),
             [&whole[..at], &vec![0; whole.len() - at][..]].concat(),
         ] {
-            std::fs::write(&path, &damaged).unwrap();
+            put(&path, &damaged);
             match read_all(&journal.dir, JOB) {
                 Ok(replay) => assert_eq!(replay.records, journal.records, "byte {at}"),
                 Err(_) => assert_ne!(damaged, whole),
+            }
+        }
+    }
+}
+
+/// A power cut in a sync: any of its sectors may have reached the disk, or not.
+#[test]
+fn every_subset_of_the_last_syncs_sectors_is_a_torn_tail_at_most() {
+    const SECTOR: usize = 512;
+    for epochs in [1, 2] {
+        for first in [true, false] {
+            let tmp = tempfile::tempdir().unwrap();
+            let dir = Dir::open(tmp.path()).unwrap();
+            let mut all = Vec::new();
+            let mut sync = |writer: &mut Writer, count: usize| {
+                let batch: Vec<_> =
+                    (writer.next_seq()..).zip(records().into_iter().cycle().take(count)).collect();
+                writer.append(&batch).unwrap();
+                writer.sync().unwrap();
+                all.extend(batch);
+            };
+            for epoch in 1..epochs {
+                sync(&mut Writer::create(&dir, JOB, epoch, Before::default()).unwrap(), 5);
+            }
+            let mut writer = Writer::create(&dir, JOB, epochs, read_all(&dir, JOB).unwrap().before).unwrap();
+            let path = tmp.path().join(layout::journal(epochs));
+            if !first {
+                sync(&mut writer, 20);
+            }
+            let before = std::fs::read(&path).unwrap();
+            let acknowledged = read_all(&dir, JOB).unwrap();
+            sync(&mut writer, 80);
+            let after = std::fs::read(&path).unwrap();
+            let end = read_all(&dir, JOB).unwrap().before.bytes as usize;
+            let begin = if first { 0 } else { acknowledged.before.bytes as usize };
+            let sectors: Vec<usize> = (begin / SECTOR..end.div_ceil(SECTOR)).collect();
+            assert!((5..14).contains(&sectors.len()), "{} sectors", sectors.len());
+            for reached in 0..1u32 << sectors.len() {
+                let mut bytes = before.clone();
+                for (nth, sector) in sectors.iter().enumerate() {
+                    let range = sector * SECTOR..(sector + 1) * SECTOR;
+                    if reached >> nth & 1 == 1 {
+                        bytes[range.clone()].copy_from_slice(&after[range]);
+                    }
+                }
+                bytes.truncate(end.next_multiple_of(SECTOR));
+                put(&path, &bytes);
+                let replay =
+                    read_all(&dir, JOB).unwrap_or_else(|error| panic!("sectors {reached:b}: {error}"));
+                assert!(replay.records.len() >= acknowledged.records.len(), "sectors {reached:b}");
+                assert_eq!(replay.records, all[..replay.records.len()], "sectors {reached:b}");
+                let whole = reached + 1 == 1 << sectors.len();
+                assert_eq!(whole, replay.records.len() == all.len(), "sectors {reached:b}");
             }
         }
     }
