@@ -70,8 +70,8 @@ fn a_second_signal_goes_through_and_a_kill_at_once() {
     assert_eq!(job.said(), "int\n");
     job.stop(0, 1, 15);
     assert_eq!(job.ended_fully(0), (Outcome::Exited(7), true));
-    job.run(1, "trap '' TERM; exec sleep 600");
-    job.started(1);
+    job.run(1, "trap '' TERM; echo ready; exec sleep 600");
+    assert_eq!(job.said(), "ready\n");
     job.stop(1, 1, 15);
     job.stop(1, 1, 9);
     assert_eq!(job.ended_fully(1), (Outcome::Signalled(9), true));

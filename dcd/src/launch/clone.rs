@@ -27,6 +27,7 @@ const SHELL: &std::ffi::CStr = c"/bin/sh";
 #[derive(Debug)]
 pub struct Launcher {
     stack: Stack,
+    parent: libc::pid_t,
     argv: Vec<*const c_char>,
     envp: Vec<*const c_char>,
     bound: Box<[u64; MASK_WORDS]>,
@@ -61,7 +62,8 @@ impl Launcher {
     /// When there is no memory for a stack.
     pub fn new() -> nix::Result<Self> {
         let bound = Box::new([0; MASK_WORDS]);
-        Ok(Self { stack: Stack::new()?, argv: Vec::new(), envp: Vec::new(), bound })
+        let parent = nix::unistd::getpid().as_raw();
+        Ok(Self { stack: Stack::new()?, parent, argv: Vec::new(), envp: Vec::new(), bound })
     }
 
     /// Creates the process and returns when its exec has succeeded.
@@ -87,7 +89,7 @@ impl Launcher {
         let default_action = unsafe { std::mem::zeroed::<libc::sigaction>() };
         let shared = Shared {
             plan,
-            parent: nix::unistd::getpid().as_raw(),
+            parent: self.parent,
             argv: self.argv.as_mut_ptr(),
             envp: self.envp.as_ptr(),
             nodes,

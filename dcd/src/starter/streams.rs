@@ -152,16 +152,15 @@ impl Streams {
         out: &mut OutputSocket,
         timers: &mut Timers,
     ) {
-        let Some(stream) = self.streams.get_mut(key) else { return };
-        stream.phase = Phase::Draining;
-        stream.owed_bytes = bytes_readable(&stream.pipe).unwrap_or(0);
         // Mostly its end is there already, behind what it last said.
         for _ in 0..2 {
             if !out.is_full() {
                 self.read(key, out);
             }
         }
-        if self.streams.contains_key(key) {
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.phase = Phase::Draining;
+            stream.owed_bytes = bytes_readable(&stream.pipe).unwrap_or(0);
             timers.set(now + DRAIN_MAX, Timer::Drain(key));
         }
     }

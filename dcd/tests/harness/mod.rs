@@ -191,7 +191,7 @@ impl Job {
     pub fn said(&mut self) -> String {
         loop {
             let frame = self.frame().expect("output, not its end");
-            if !frame.stderr {
+            if !frame.stderr && !frame.bytes.is_empty() {
                 return String::from_utf8_lossy(&frame.bytes).into_owned();
             }
         }
