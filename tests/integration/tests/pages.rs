@@ -63,7 +63,9 @@ fn after_macro(lines: &[&str], name: &str) -> Words {
 }
 
 fn options_in_page(lines: &[&str]) -> Words {
-    after_macro(lines, "Fl").into_iter().map(|name| format!("-{name}")).collect()
+    // `--` ends the options and is none.
+    let names = after_macro(lines, "Fl").into_iter().filter(|name| name != "-");
+    names.map(|name| format!("-{name}")).collect()
 }
 
 /// The options at the start of a help text's lines.
