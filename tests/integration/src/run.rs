@@ -69,8 +69,8 @@ impl Ask {
         let words = self.command.get_args().map(|arg| format!(" {arg:?}")).collect::<String>();
         let shown = format!("{}{words}", self.command.get_program().display());
         let mut child = self.command.spawn().unwrap_or_else(|e| panic!("{shown}: {e}"));
-        let stdout = child.stdout.take().map(Stream::collect).unwrap_or_default();
-        let stderr = child.stderr.take().map(Stream::collect).unwrap_or_default();
+        let stdout = child.stdout.take().map_or_else(Stream::none, Stream::collect);
+        let stderr = child.stderr.take().map_or_else(Stream::none, Stream::collect);
         Running { child, stdout, stderr, shown }
     }
 

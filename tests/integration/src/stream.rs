@@ -18,6 +18,14 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// One that has ended, without a byte.
+    #[must_use]
+    pub fn none() -> Self {
+        let stream = Self::default();
+        stream.state.0.lock().unwrap().ended = true;
+        stream
+    }
+
     /// Collects from `source` until its end.
     #[must_use]
     pub fn collect(mut source: impl Read + Send + 'static) -> Self {

@@ -63,11 +63,7 @@ fn only_final_attempts_count() {
 fn not_found() {
     let place = Scratch::new();
     for kernel in ["./nowhere", "no-such-command-anywhere", "/nowhere/k"] {
-        place.dcrun("-n 2").arg(kernel).run().ends_with(127).says_in_a_line(&[
-            "dcrun: ",
-            kernel,
-            "not found",
-        ]);
+        place.dcrun("-n 2").arg(kernel).run().ends_with(127).says_in_a_line(&["dcrun: ", kernel]);
     }
     place.nothing_is_left();
 }

@@ -192,8 +192,8 @@ fn the_kernel_is_found() {
     place.script("there/k", "echo there");
     assert_eq!(place.dcrun("./k").run().ends_with(0).out(), "here\n");
     assert_eq!(place.dcrun("").arg(place.path("k")).run().ends_with(0).out(), "here\n");
-    // As a shell would after cd: in the directory of -D.
-    assert_eq!(place.dcrun("-D there ./k").run().ends_with(0).out(), "there\n");
+    // -D says where ranks run, not where the kernel is.
+    assert_eq!(place.dcrun("-D there ./k").run().ends_with(0).out(), "here\n");
     let with_path = place.dcrun("k").env("PATH", format!("{}:/usr/bin:/bin", place.path("there").display()));
     assert_eq!(with_path.run().ends_with(0).out(), "there\n");
 }

@@ -54,7 +54,7 @@ fn the_umask_opens_nothing() {
 #[test]
 fn the_job_after_a_failure_and_how_to_go_on() {
     let place = Scratch::new();
-    let done = place.dcrun("-n 2").script("exit 3").run().ends_with(3);
+    let done = place.dcrun("-n 2 --keep-going").script("exit $((3 * DC_SUBTASK))").run().ends_with(3);
     let job = place.job();
     assert!(job.starts_with(place.state().join("dc")));
     done.says_in_a_line(&["dcrun: ", "--resume", job.to_str().unwrap()]);
@@ -62,14 +62,26 @@ fn the_job_after_a_failure_and_how_to_go_on() {
     assert_eq!(mode(&place.state().join("dc")) & 0o077, 0);
 }
 
+/// A run that failed before anything was gained has nothing to go on from, and leaves nothing.
+#[test]
+fn nothing_after_a_failure_at_once() {
+    let place = Scratch::new();
+    let done = place.dcrun("-n 2").script("exit 3").run().ends_with(3);
+    assert!(!done.err().contains("--resume"), "{done}");
+    place.nothing_is_left();
+    // But for a directory that the user named.
+    place.dcrun("-n 2 --spool job").script("exit 3").run().ends_with(3).says(&["--resume"]);
+    assert!(place.path("job/job").exists());
+}
+
 /// Without XDG_STATE_HOME, in the home.
 #[test]
 fn the_default_place() {
     let place = Scratch::new();
-    let mut ask = place.dcrun("-n 1 false");
+    let mut ask = place.dcrun("-n 1 --keep true");
     ask.command.env_remove("XDG_STATE_HOME");
     let home = place.path("../home/.local/state/dc");
-    ask.run().ends_with(1);
+    ask.run().ends_with(0);
     assert_eq!(fs::read_dir(home).unwrap().count(), 1);
 }
 
@@ -99,7 +111,7 @@ fn nothing_in_shared_places() {
         all.filter(|path| !path.to_string_lossy().contains("dc-test-")).collect::<BTreeSet<_>>()
     };
     let place = Scratch::new();
-    place.script("slow", r#"ls -d /dev/shm/* /tmp/* /var/tmp/* 2>/dev/null"#);
+    place.script("slow", r#"ls -d /dev/shm/* /tmp/* /var/tmp/* 2>/dev/null; true"#);
     let before = list();
     let done = place.dcrun("-n 1 ./slow").run().ends_with(0);
     // Others work on this machine too: what is new must at least not bear our name.

@@ -211,7 +211,7 @@ fn a_rank_that_binds_itself_anew_is_told() {
     let place = Scratch::new();
     let go = place.path("go");
     let run = place.dcrun("-n 1 --json=events").arg(fixture("repin")).arg(&go).start();
-    let line = run.says("bound");
+    let line = run.says("binds itself");
     assert!(line.starts_with("dcrun: ") && line.contains("rank 0"), "{line:?}");
     place.write("go", "");
     run.finish().ends_with(0);

@@ -267,7 +267,7 @@ fn a_shell_kernel_goes_on_too() {
 #[test]
 fn a_final_failure_stops_the_job() {
     let place = Scratch::new();
-    place.write("list", "hangs 90\nfails 80\nnever 70\nnever 60\n");
+    place.write("list", "hangs 90\nfails 80\nnever 70\nneither 60\n");
     let script = r#"echo "start $DC_SUBTASK" >>"$NOTES"
         [ $DC_SUBTASK = 0 ] && exec "$HANG"; [ $DC_SUBTASK = 1 ] || exit 0
         while [ "$(grep -c ^start "$NOTES")" -lt 2 ]; do sleep 0.01; done; exit 6"#;

@@ -177,10 +177,10 @@ fn the_record_of_another_version() {
     let job = failed_job(&place, "");
     newer(&job.join("job"));
     let done = place.dcrun("--resume").arg(&job).run().ends_with(125);
-    done.says_in_a_line(&["dcrun: ", "version"]);
+    done.says_in_a_line(&["dcrun: ", "newer"]);
     let listed = place.dcspool("ls").arg(&job).run();
     assert_ne!(listed.code(), 0);
-    listed.says(&["version"]);
+    listed.says(&["newer"]);
 }
 
 /// Makes a record's version a larger one, and its header's checksum match, as a newer dc would.

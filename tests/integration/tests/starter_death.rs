@@ -32,12 +32,10 @@ fn merged() -> Vec<u8> {
 
 /// Subtasks that `dcspool ls` shows as completed.
 fn completed(place: &Scratch) -> usize {
-    let listed = place.dcspool("ls job").run();
-    listed
-        .out()
-        .lines()
-        .filter(|line| line.split_whitespace().any(|word| word == "completed" || word == "computed"))
-        .count()
+    let listed = place.dcspool("ls job").run().out();
+    let rows = listed.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let rows = rows.filter(|row| row.first().is_some_and(|id| id.parse::<u64>().is_ok()));
+    rows.filter(|row| ["completed", "computed"].contains(&row[2])).count()
 }
 
 /// How often each subtask noted `word`.

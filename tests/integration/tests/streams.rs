@@ -83,12 +83,30 @@ fn a_line_of_200_kib() {
     let done = place.dcrun("-q -n 1").script(script).run().ends_with(0);
     let expected = (0..200).map(|i| format!("{i:01024}")).collect::<String>() + "\nshort\n";
     assert!(done.out() == expected, "{} bytes and not {}", done.stdout.len(), expected.len());
+    // One line has one label, however long it is.
     let done = place.dcrun("-q -l -n 1").script(script).run().ends_with(0);
-    let pieces: Vec<_> =
-        done.out().lines().map(|line| line.strip_prefix("0: ").expect("a label").to_owned()).collect();
-    assert!(pieces.iter().all(|piece| piece.len() <= 64 << 10), "split at 64 KiB");
-    assert!(pieces.concat() == expected.replace('\n', ""), "nothing lost");
-    assert_eq!(pieces.last().map(String::as_str), Some("short"));
+    assert!(
+        done.out() == format!("0: {}", expected.replace("\nshort", "\n0: short")),
+        "{} bytes",
+        done.stdout.len()
+    );
+}
+
+/// Pieces of two ranks' long lines that come between each other are told apart by labels.
+#[test]
+fn long_lines_of_many() {
+    let place = Scratch::new();
+    let script = r#"i=0; while [ $i -lt 300 ]; do printf '%01023d%d' $i $DC_SUBTASK; i=$((i+1)); done; echo"#;
+    let done = place.dcrun("-q -l -n 3 --oversubscribe").script(script).run().ends_with(0);
+    let mut lines = BTreeMap::<u32, String>::new();
+    for line in done.out().lines() {
+        let (rank, piece) = line.split_once(": ").unwrap_or_else(|| panic!("no label: {} bytes", line.len()));
+        lines.entry(rank.parse().unwrap()).or_default().push_str(piece);
+    }
+    for rank in 0..3 {
+        let expected = (0..300).map(|i| format!("{i:01023}{rank}")).collect::<String>();
+        assert!(lines[&rank] == expected, "rank {rank}: {} bytes", lines[&rank].len());
+    }
 }
 
 #[test]
@@ -230,4 +248,21 @@ fn the_terminal_is_gone() {
     place.nothing_runs();
     assert_eq!(place.jobs().len(), 1);
     assert!(fs::metadata(place.job().join("job")).is_ok());
+}
+
+/// Where there is no bar: a line now and then, of a run that takes long.
+#[test]
+fn lines_of_progress() {
+    let place = Scratch::new();
+    place.write("list", "a 300\nb 100\n");
+    let script =
+        r#"[ $DC_SUBTASK = 0 ] || kill -9 $$; dcspool progress 150; until [ -e go ]; do sleep 0.02; done"#;
+    let run = place.dcrun("--oversubscribe --keep-going --restarts 1 --subtasks list").script(script).start();
+    let line = run.says("0 of 2 ranks done");
+    assert!(
+        line.starts_with("dcrun: ") && line.contains("150 of 400 cells") && line.contains("1 restart"),
+        "{line}"
+    );
+    place.write("go", "");
+    run.finish().ends_with(137);
 }
