@@ -1,2 +1,138 @@
-//! Placeholder.
-fn main() {}
+//! dcrun: runs a kernel over many subtasks on this machine. What happens, in order, is all that stands here.
+
+mod cli;
+mod console;
+mod error;
+mod events;
+mod mailbox;
+mod request;
+mod run;
+mod setup;
+mod show;
+mod trace;
+mod words;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use cli::Cli;
+use console::Events;
+use dc_model::exit;
+use error::Error;
+use request::{Request, Task, Verbosity, View};
+use run::Run;
+use run::signals::Signals;
+use setup::{Ready, Resumption, SetupError, Surroundings};
+use std::time::Instant;
+
+fn main() {
+    let began = Instant::now();
+    let status = match try_main(began) {
+        Ok(status) => status,
+        Err(error) => {
+            words::say(&error.to_string());
+            error.status()
+        }
+    };
+    // Nothing is dropped on the way out: threads that wait and files that close end with the process.
+    std::process::exit(i32::from(status));
+}
+
+fn try_main(began: Instant) -> Result<u8, Error> {
+    let cli = match Cli::try_parse_from(cli::accept_np(std::env::args_os().collect())) {
+        Ok(cli) => cli,
+        Err(error) => return Ok(tell_usage(&error)),
+    };
+    trace::maybe_start();
+    let at = Surroundings::now()?;
+    let Request { mut view, task } = Request::check(cli, at.var("DC_GRACE"))?;
+    dcd::topology::prepare_environment();
+    if let Task::Plan(job) = &task {
+        return plan(job, &view, &at);
+    }
+    let events = open_events(&view, &at)?;
+    // Before any thread starts.
+    let signals = Signals::take_over().map_err(|e| SetupError::system("take signals over")(e.into()))?;
+    dcd::sweep::become_subreaper().map_err(SetupError::system("become the parent of orphans"))?;
+    let ready = match &task {
+        Task::Run { job, spool } => setup::new(job, spool.as_deref(), &view, &at)?,
+        Task::Resume { spool, force } => match setup::resume(spool, *force, &mut view, &at)? {
+            Resumption::Ready(ready) => *ready,
+            Resumption::Succeeded { name } => return Ok(tell_succeeded(&name, &view)),
+        },
+        Task::Plan(_) => return Ok(exit::OK),
+    };
+    run(ready, view, events, signals, began)
+}
+
+/// clap's words; its statuses are dc's.
+fn tell_usage(error: &clap::Error) -> u8 {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            // Nobody reading is no failure of help.
+            let _ = error.print();
+            exit::OK
+        }
+        _ => {
+            let text = error.render().to_string();
+            let text = text.trim_start_matches("error: ");
+            text.lines().filter(|line| !line.trim().is_empty()).for_each(words::say);
+            exit::DC_ERROR
+        }
+    }
+}
+
+fn open_events(view: &View, at: &Surroundings) -> Result<Events, SetupError> {
+    match &view.json {
+        None => Ok(Events::None),
+        Some(None) => Ok(Events::Stderr),
+        Some(Some(file)) => {
+            let path = at.cwd.join(file);
+            let opened = std::fs::File::create(&path);
+            let opened = opened.map_err(|source| SetupError::Events { path: path.clone(), source })?;
+            Ok(Events::File(opened, path.to_string_lossy().into_owned()))
+        }
+    }
+}
+
+fn plan(job: &request::NewJob, view: &View, at: &Surroundings) -> Result<u8, Error> {
+    let (record, plan, topology) = setup::plan_only(job, view, at)?;
+    let host = &topology.host;
+    let out = match &view.json {
+        Some(_) => show::plan::events(&record, &plan, host).concat(),
+        None => show::plan::page(&record, &plan, &topology).into_bytes(),
+    };
+    if let Some(Some(file)) = &view.json {
+        let path = at.cwd.join(file);
+        std::fs::write(&path, &out).map_err(|source| SetupError::Events { path, source })?;
+        return Ok(exit::OK);
+    }
+    match console::write_stdout(&out) {
+        Ok(()) => Ok(exit::OK),
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(exit::BROKEN_PIPE),
+        Err(e) => Err(SetupError::system("write standard output")(e).into()),
+    }
+}
+
+fn tell_succeeded(name: &str, view: &View) -> u8 {
+    if view.verbosity > Verbosity::Quiet {
+        words::say(&format!("{name} has succeeded already: there is nothing to go on with"));
+    }
+    exit::OK
+}
+
+fn run(mut ready: Ready, view: View, events: Events, signals: Signals, began: Instant) -> Result<u8, Error> {
+    let plan = ready.plan.take();
+    if view.verbosity > Verbosity::Quiet {
+        ready.openmp.iter().for_each(|text| words::say(text));
+        if let Some(plan) = plan.as_ref().filter(|_| ready.has_costs) {
+            show::balance::lines(plan, ready.record.subtasks.len()).iter().for_each(|text| words::say(text));
+        }
+    }
+    let mut run =
+        Run::new(ready, view, events, signals, began).map_err(SetupError::system("begin the run"))?;
+    if let Some(plan) = &plan {
+        run.tell_plan(plan);
+    }
+    let status = run.work();
+    Ok(run.leave(status))
+}

@@ -1,0 +1,218 @@
+//! The command line as it is typed: names, values, help. What the values mean together is `request.rs`'s business.
+
+use clap::{ArgAction, Parser, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Raw arguments.
+#[derive(Parser, Debug, Default)]
+#[command(
+    name = "dcrun",
+    version,
+    about = "Run a kernel over many subtasks, so that every core finishes at the same moment",
+    after_help = "See dcrun(1) and dc-kernel(7).",
+    override_usage = "dcrun [OPTIONS] [--] KERNEL [ARGS]...\n       dcrun --plan [OPTIONS] [KERNEL [ARGS]...]\n       \
+                      dcrun --resume DIR [OPTIONS]",
+    disable_version_flag = true
+)]
+pub struct Cli {
+    /// Ranks: lanes that run subtasks; without a domain or a list also the number of subtasks [also: -np]
+    #[arg(short = 'n', long = "ntasks", value_name = "N", allow_negative_numbers = true)]
+    pub ntasks: Option<String>,
+
+    /// Cores a subtask, whole ones
+    #[arg(short = 'c', long = "cores", value_name = "CORES", allow_negative_numbers = true)]
+    pub cores: Option<String>,
+
+    /// Cut the subtasks from this domain: a PBM mask or a PGM field of weights
+    #[arg(long, value_name = "FILE", conflicts_with = "subtasks")]
+    pub domain: Option<PathBuf>,
+
+    /// Into how many blocks the domain is cut
+    #[arg(long, value_name = "M|auto", allow_negative_numbers = true, requires = "domain")]
+    pub split: Option<String>,
+
+    /// Read the subtasks from a list: name cells [cores] [args...]
+    #[arg(long, value_name = "FILE")]
+    pub subtasks: Option<PathBuf>,
+
+    /// Merge the results at the end: concat:FILE or grid:FILE.npy
+    #[arg(long, value_name = "KIND:FILE")]
+    pub merge: Option<OsString>,
+
+    /// The value of cells without a result in a merged grid [default: NaN]
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    pub fill: Option<String>,
+
+    /// Put the rank before each line of output
+    #[arg(short = 'l', long)]
+    pub label: bool,
+
+    /// The job's name [default: the kernel's]
+    #[arg(short = 'J', long = "job-name", value_name = "NAME")]
+    pub job_name: Option<String>,
+
+    /// The ranks' working directory
+    #[arg(short = 'D', long = "chdir", value_name = "DIR")]
+    pub chdir: Option<PathBuf>,
+
+    /// Time limit: minutes, min:sec, h:m:s, days-h[:m[:s]], or 30s, 5m, 2h, 1d
+    #[arg(short = 't', long = "time", value_name = "TIME", allow_negative_numbers = true)]
+    pub time: Option<String>,
+
+    /// Restarts a subtask may have [default: 3]
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
+    pub restarts: Option<String>,
+
+    /// Go on with the other subtasks when one has failed for good
+    #[arg(long)]
+    pub keep_going: bool,
+
+    /// Keep the job's files in this new directory
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    pub spool: Option<PathBuf>,
+
+    /// Keep the job's files after a success too
+    #[arg(long)]
+    pub keep: bool,
+
+    /// Go on with the job in this directory
+    #[arg(long, value_name = "DIR")]
+    pub resume: Option<PathBuf>,
+
+    /// Resume although the kernel or the domain has changed
+    #[arg(long, requires = "resume")]
+    pub force: bool,
+
+    /// What a rank is bound to
+    #[arg(long, value_name = "WHAT")]
+    pub bind: Option<BindWord>,
+
+    /// Run more ranks at a time than there are cores
+    #[arg(long)]
+    pub oversubscribe: bool,
+
+    /// Print split, placement and prediction, and run nothing
+    #[arg(long)]
+    pub plan: bool,
+
+    /// Tell what happens as JSON, one object a line, on standard error or in FILE
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub json: Option<Option<PathBuf>>,
+
+    /// Say more
+    #[arg(short = 'v', long, conflicts_with = "quiet")]
+    pub verbose: bool,
+
+    /// Say errors only
+    #[arg(short = 'q', long)]
+    pub quiet: bool,
+
+    /// Print version
+    #[arg(short = 'V', long, action = ArgAction::Version)]
+    pub version: Option<bool>,
+
+    /// The program to run and its arguments
+    #[arg(value_name = "KERNEL [ARGS]", trailing_var_arg = true)]
+    pub kernel: Vec<OsString>,
+}
+
+/// The words of `--bind`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum BindWord {
+    /// Each rank to cores of its own
+    Core,
+    /// Each rank to the NUMA domain of its cores
+    Numa,
+    /// Not at all
+    None,
+}
+
+/// Turns `-np` among dcrun's own options into `-n`; what stands from the kernel on is left alone.
+pub fn accept_np(args: Vec<OsString>) -> Vec<OsString> {
+    if !args.iter().any(|arg| arg == "-np") {
+        return args;
+    }
+    let command = <Cli as clap::CommandFactory>::command();
+    let takes_value = |matches: &dyn Fn(&clap::Arg) -> bool| {
+        command
+            .get_arguments()
+            .any(|arg| matches(arg) && arg.get_action().takes_values() && !arg.is_require_equals_set())
+    };
+    let mut out = Vec::with_capacity(args.len());
+    let mut args = args.into_iter();
+    out.extend(args.next());
+    while let Some(arg) = args.next() {
+        let text = arg.to_string_lossy().into_owned();
+        let has_value_after = match text.strip_prefix("--") {
+            Some("") => false,
+            Some(long) => !long.contains('=') && takes_value(&|a| a.get_long() == Some(long)),
+            None if text == "-np" => true,
+            None if text.starts_with('-') && text.len() > 1 => {
+                let first = text[1..].find(|short| takes_value(&|a| a.get_short() == Some(short)));
+                first.is_some_and(|at| text[1..].chars().nth(at + 1).is_none())
+            }
+            None => false,
+        };
+        let is_own = text.starts_with('-') && text != "--" && text != "-";
+        out.push(if text == "-np" { OsString::from("-n") } else { arg });
+        if !is_own {
+            break;
+        }
+        if has_value_after {
+            out.extend(args.next());
+        }
+    }
+    out.extend(args);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split_whitespace().map(OsString::from).collect()
+    }
+
+    fn parse(line: &str) -> Cli {
+        Cli::try_parse_from(accept_np(words(line))).unwrap()
+    }
+
+    #[test]
+    fn the_command_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_kernel_is_the_kernels() {
+        for line in ["dcrun -n 4 k -n 7 --plan -np 3", "dcrun -np 4 -- k -n 7 --plan -np 3"] {
+            let cli = parse(line);
+            assert_eq!(cli.ntasks.as_deref(), Some("4"));
+            assert!(!cli.plan);
+            assert_eq!(cli.kernel, words("k -n 7 --plan -np 3"), "{line}");
+        }
+        assert_eq!(parse("dcrun -n4 ls").ntasks.as_deref(), Some("4"));
+        assert_eq!(parse("dcrun -lqn4 ls").ntasks.as_deref(), Some("4"));
+        assert_eq!(parse("dcrun -n 4 -- -odd").kernel, words("-odd"));
+    }
+
+    #[test]
+    fn np_is_n_only_where_an_option_may_stand() {
+        assert_eq!(parse("dcrun -l -np 4 ls").ntasks.as_deref(), Some("4"));
+        assert_eq!(parse("dcrun --cores 2 -np 4 ls").ntasks.as_deref(), Some("4"));
+        assert_eq!(parse("dcrun --json -np 4 ls").ntasks.as_deref(), Some("4"));
+        assert_eq!(parse("dcrun -lc2 -np 4 ls").ntasks.as_deref(), Some("4"));
+        assert_eq!(parse("dcrun -lc 2 -np 4 ls").ntasks.as_deref(), Some("4"));
+        let cli = parse("dcrun -J name ls -np");
+        assert_eq!(cli.kernel, words("ls -np"));
+        assert_eq!(accept_np(words("dcrun -J -np ls -np")), words("dcrun -J -np ls -np"));
+    }
+
+    #[test]
+    fn json_takes_a_file_only_behind_an_equals_sign() {
+        assert_eq!(parse("dcrun --json ls").json, Some(None));
+        assert_eq!(parse("dcrun --json=out ls").json, Some(Some("out".into())));
+    }
+}

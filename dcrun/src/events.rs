@@ -1,0 +1,225 @@
+//! What happens, as JSON: one object a line. The one list of events and fields; docs/json-events.md describes it.
+
+use dc_model::{Block, CpuSet, Outcome, Restart};
+use serde::Serialize;
+
+/// The version of all objects.
+pub const VERSION: u8 = 1;
+
+/// One object without its version and time.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event<'a> {
+    /// The job as a whole, before it runs.
+    Plan {
+        /// The job's name.
+        name: &'a str,
+        /// The host.
+        host: &'a str,
+        /// Allowed cores.
+        cores: u32,
+        /// Lanes.
+        lanes: u32,
+        /// Subtasks that can run at once.
+        slots: u32,
+        /// Subtasks.
+        subtasks_total: u32,
+        /// Their cells.
+        cells_total: u64,
+        /// The dearest subtask over the mean of those that cost anything.
+        balance: f64,
+        /// Predicted time to the end, in the time one core takes for a cell.
+        makespan: u64,
+        /// The ideal time over the predicted one.
+        efficiency: f64,
+        /// A number of blocks that would end sooner.
+        better_split: Option<u32>,
+    },
+    /// One subtask, before anything runs.
+    Subtask {
+        /// Its number.
+        id: u32,
+        /// Its name, or its number.
+        name: String,
+        /// Its cost.
+        cells: u64,
+        /// Columns x0 to x1, rows y0 to y1; none when it was not cut from a domain.
+        block: Option<[u32; 4]>,
+        /// The rank it should run in; none when it costs nothing.
+        rank: Option<u32>,
+        /// The CPUs it should run on; empty when it is not bound.
+        cpus: Vec<u32>,
+    },
+    /// The job begins, or goes on.
+    Job {
+        /// Its directory.
+        spool: &'a str,
+        /// Its name for ever.
+        uuid: &'a str,
+        /// dcrun's process.
+        pid: u32,
+        /// Which run of the job this is: 1, 2 …
+        epoch: u64,
+        /// Subtasks that earlier runs completed.
+        completed: u64,
+    },
+    /// An attempt runs.
+    Started {
+        /// Its subtask.
+        subtask: u32,
+        /// Its number.
+        attempt: u32,
+        /// Its rank.
+        rank: u32,
+        /// Its process.
+        pid: u32,
+        /// The CPUs it is bound to; empty when it is not.
+        cpus: Vec<u32>,
+        /// The checkpoint it goes on from.
+        from: Option<Checkpoint>,
+    },
+    /// An attempt ended, in whatever way.
+    Ended {
+        /// Its subtask.
+        subtask: u32,
+        /// Its number.
+        attempt: u32,
+        /// Its rank.
+        rank: u32,
+        /// What a shell would show.
+        status: u8,
+        /// The signal that ended it.
+        signal: Option<u8>,
+        /// Whether dc had signalled it before.
+        stopped: bool,
+        /// How long it ran, in ns.
+        ran_ns: u64,
+    },
+    /// An attempt failed by itself.
+    Failed {
+        /// Its subtask.
+        subtask: u32,
+        /// Its number.
+        attempt: u32,
+        /// Its rank.
+        rank: u32,
+        /// What a shell would show.
+        status: u8,
+        /// The newest checkpoint it left.
+        checkpoint: Option<Checkpoint>,
+        /// Whether the subtask is tried again.
+        retry: bool,
+    },
+    /// A subtask will be started again.
+    Restart {
+        /// Which.
+        subtask: u32,
+        /// The attempt that ended.
+        attempt: u32,
+        /// The checkpoint it should go on from.
+        from: Option<Checkpoint>,
+    },
+    /// How far the job is.
+    Progress {
+        /// Subtasks done.
+        done: u64,
+        /// Subtasks that run.
+        running: u64,
+        /// All subtasks.
+        subtasks_total: u64,
+        /// Cells done.
+        cells_done: u64,
+        /// All cells.
+        cells_total: u64,
+        /// Predicted time to the end, in ns.
+        left_ns: Option<u64>,
+        /// Attempts that were started again.
+        restarts: u64,
+    },
+    /// Nothing new starts.
+    Stopping {
+        /// Why.
+        reason: &'a str,
+    },
+    /// The starter died, and its ranks with it.
+    StarterLost {
+        /// Its process.
+        pid: i32,
+    },
+    /// The merged file is in place.
+    Merged {
+        /// It.
+        file: &'a str,
+    },
+    /// The last object of a run.
+    End {
+        /// dcrun's exit status.
+        status: u8,
+        /// Subtasks done, in this run and before.
+        done: u64,
+        /// Subtasks that failed for good.
+        failed: u64,
+        /// Attempts that were started again.
+        restarts: u64,
+        /// Whether the job's directory is still there, to be resumed.
+        kept: bool,
+    },
+}
+
+/// A checkpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Checkpoint {
+    /// The attempt that wrote it.
+    pub attempt: u32,
+    /// The kernel's step.
+    pub step: u64,
+}
+
+impl From<Restart> for Checkpoint {
+    fn from(from: Restart) -> Self {
+        Self { attempt: from.attempt.0, step: from.step }
+    }
+}
+
+#[derive(Serialize)]
+struct Object<'a> {
+    v: u8,
+    #[serde(flatten)]
+    event: &'a Event<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    t_ns: Option<u64>,
+}
+
+/// One object as a line. `t_ns` is the time since the start of the run; plans have none.
+#[must_use]
+pub fn line(event: &Event<'_>, t_ns: Option<u64>) -> Vec<u8> {
+    // Plain structures into memory: this cannot fail.
+    let mut line = serde_json::to_vec(&Object { v: VERSION, event, t_ns }).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+/// A block as an array.
+#[must_use]
+pub fn block(block: Block) -> [u32; 4] {
+    [block.x0, block.y0, block.x1, block.y1]
+}
+
+/// CPUs as an array.
+#[must_use]
+pub fn cpus(cpus: &CpuSet) -> Vec<u32> {
+    cpus.iter().collect()
+}
+
+/// The signal that ended an attempt.
+#[must_use]
+pub fn signal(outcome: Outcome) -> Option<u8> {
+    match outcome {
+        Outcome::Signalled(signal) => Some(signal),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[path = "events_tests.rs"]
+mod tests;

@@ -1,0 +1,102 @@
+//! Each object, byte for byte: scripts read them.
+
+use super::*;
+
+fn text(event: &Event<'_>, t_ns: Option<u64>) -> String {
+    String::from_utf8(line(event, t_ns)).unwrap()
+}
+
+#[test]
+fn a_plan() {
+    let plan = Event::Plan {
+        name: "ocean",
+        host: "n1",
+        cores: 2,
+        lanes: 4,
+        slots: 2,
+        subtasks_total: 4,
+        cells_total: 100,
+        balance: 1.25,
+        makespan: 60,
+        efficiency: 0.5,
+        better_split: Some(8),
+    };
+    assert_eq!(
+        text(&plan, None),
+        "{\"v\":1,\"event\":\"plan\",\"name\":\"ocean\",\"host\":\"n1\",\"cores\":2,\"lanes\":4,\"slots\":2,\
+         \"subtasks_total\":4,\"cells_total\":100,\"balance\":1.25,\"makespan\":60,\"efficiency\":0.5,\
+         \"better_split\":8}\n"
+    );
+    let subtask = Event::Subtask {
+        id: 3,
+        name: "a\"b\n".to_owned(),
+        cells: 25,
+        block: Some(block(Block { x0: 0, y0: 1, x1: 2, y1: 3 })),
+        rank: Some(1),
+        cpus: cpus(&CpuSet::from_iter([0, 2])),
+    };
+    assert_eq!(
+        text(&subtask, None),
+        "{\"v\":1,\"event\":\"subtask\",\"id\":3,\"name\":\"a\\\"b\\n\",\"cells\":25,\"block\":[0,1,2,3],\
+         \"rank\":1,\"cpus\":[0,2]}\n"
+    );
+}
+
+#[test]
+fn a_run() {
+    let from = Some(Restart { attempt: dc_model::Attempt(1), step: 40 }.into());
+    let cases = [
+        (
+            Event::Job { spool: "/s", uuid: "u", pid: 5, epoch: 2, completed: 7 },
+            "\"job\",\"spool\":\"/s\",\"uuid\":\"u\",\"pid\":5,\"epoch\":2,\"completed\":7",
+        ),
+        (
+            Event::Started { subtask: 1, attempt: 2, rank: 3, pid: 4, cpus: vec![5], from },
+            "\"started\",\"subtask\":1,\"attempt\":2,\"rank\":3,\"pid\":4,\"cpus\":[5],\
+             \"from\":{\"attempt\":1,\"step\":40}",
+        ),
+        (
+            Event::Ended {
+                subtask: 1,
+                attempt: 2,
+                rank: 3,
+                status: 137,
+                signal: Some(9),
+                stopped: false,
+                ran_ns: 8,
+            },
+            "\"ended\",\"subtask\":1,\"attempt\":2,\"rank\":3,\"status\":137,\"signal\":9,\"stopped\":false,\"ran_ns\":8",
+        ),
+        (
+            Event::Failed { subtask: 1, attempt: 2, rank: 3, status: 1, checkpoint: None, retry: true },
+            "\"failed\",\"subtask\":1,\"attempt\":2,\"rank\":3,\"status\":1,\"checkpoint\":null,\"retry\":true",
+        ),
+        (
+            Event::Restart { subtask: 1, attempt: 2, from },
+            "\"restart\",\"subtask\":1,\"attempt\":2,\"from\":{\"attempt\":1,\"step\":40}",
+        ),
+        (
+            Event::Progress {
+                done: 1,
+                running: 2,
+                subtasks_total: 4,
+                cells_done: 10,
+                cells_total: 40,
+                left_ns: None,
+                restarts: 0,
+            },
+            "\"progress\",\"done\":1,\"running\":2,\"subtasks_total\":4,\"cells_done\":10,\"cells_total\":40,\
+             \"left_ns\":null,\"restarts\":0",
+        ),
+        (Event::Stopping { reason: "time_limit" }, "\"stopping\",\"reason\":\"time_limit\""),
+        (Event::StarterLost { pid: 6 }, "\"starter_lost\",\"pid\":6"),
+        (Event::Merged { file: "/f" }, "\"merged\",\"file\":\"/f\""),
+        (
+            Event::End { status: 0, done: 4, failed: 0, restarts: 1, kept: false },
+            "\"end\",\"status\":0,\"done\":4,\"failed\":0,\"restarts\":1,\"kept\":false",
+        ),
+    ];
+    for (event, wanted) in cases {
+        assert_eq!(text(&event, Some(9)), format!("{{\"v\":1,\"event\":{wanted},\"t_ns\":9}}\n"));
+    }
+}

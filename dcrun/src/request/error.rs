@@ -1,0 +1,97 @@
+//! What can be wrong with a command line beyond its grammar: one line each, with what to do about it.
+
+use thiserror::Error;
+
+/// Why a command line cannot be obeyed. The status is always 125.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum RequestError {
+    /// No program.
+    #[error("no kernel is given; say what to run: dcrun [OPTIONS] KERNEL [ARGS]...")]
+    NoKernel,
+    /// `-n 0`.
+    #[error("-n 0 asks for no ranks at all; give 1 or more")]
+    ZeroRanks,
+    /// `-c 0`.
+    #[error("-c 0 asks for subtasks without a core; give 1 or more")]
+    ZeroCores,
+    /// `--split 0`.
+    #[error("--split 0 asks for no blocks at all; give 1 or more, or auto")]
+    ZeroBlocks,
+    /// A value that is no number of the wanted range.
+    #[error("{option} {}: not a whole number from 1 to {max}", given.escape_debug())]
+    NotCount {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        given: String,
+        /// The largest accepted.
+        max: u32,
+    },
+    /// `--restarts` that is no number.
+    #[error("--restarts {}: not a whole number from 0 to {max}", given.escape_debug())]
+    NotRestarts {
+        /// Its value.
+        given: String,
+        /// The largest accepted.
+        max: u32,
+    },
+    /// `-t` in no known form.
+    #[error("-t {}: {why}", given.escape_debug())]
+    Time {
+        /// Its value.
+        given: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// `--merge` of an unknown kind, or without a file.
+    #[error("--merge {}: give concat:FILE or grid:FILE.npy", given.escape_debug())]
+    MergeKind {
+        /// Its value.
+        given: String,
+    },
+    /// A grid without a domain to take its shape from.
+    #[error("--merge grid: needs --domain, whose shape the grid has")]
+    GridWithoutDomain,
+    /// A fill value that nothing would use.
+    #[error("--fill is for --merge grid: only; leave it out")]
+    FillWithoutGrid,
+    /// A fill value that is no number.
+    #[error("--fill {}: not a number", given.escape_debug())]
+    Fill {
+        /// Its value.
+        given: String,
+    },
+    /// A name that cannot be used.
+    #[error(
+        "-J {}: a job's name is 1 to {} of A-Z a-z 0-9 . _ -, the first neither '.' nor '-'",
+        given.escape_debug(), dc_model::list::NAME_BYTES_MAX
+    )]
+    Name {
+        /// Its value.
+        given: String,
+    },
+    /// An option that a resumed job cannot be given anew.
+    #[error("{option} cannot be given with --resume: the job goes on as it was started")]
+    FixedAtStart {
+        /// The option.
+        option: &'static str,
+    },
+    /// A kernel behind --resume.
+    #[error("--resume takes no kernel: the job goes on with the one it was started with")]
+    KernelWithResume,
+    /// A plan of a run that has begun.
+    #[error("--plan and --resume exclude each other; dcspool ls shows where a job stands")]
+    PlanWithResume,
+    /// Files kept of a run that makes none.
+    #[error("{option} has no meaning with --plan, which runs nothing")]
+    MeaninglessWithPlan {
+        /// The option.
+        option: &'static str,
+    },
+    /// `DC_GRACE` that is no number.
+    #[error("DC_GRACE={}: not a number of seconds from 0 to {}", given.escape_debug(), super::GRACE_S_MAX)]
+    Grace {
+        /// Its value.
+        given: String,
+    },
+}

@@ -1,0 +1,352 @@
+//! What is asked for, checked as far as the command line alone can tell. Knows no file and no machine.
+
+mod error;
+
+pub use error::RequestError;
+
+use crate::cli::{BindWord, Cli};
+use dc_spool::job::JobOptions;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The most ranks, blocks and subtasks a job may have.
+pub const COUNT_MAX: u32 = 1 << 24;
+/// The most restarts a subtask may be given.
+pub const RESTARTS_MAX: u32 = 1_000_000;
+/// Restarts without `--restarts`.
+const RESTARTS: u32 = 3;
+/// Time between the signal and SIGKILL, unless `DC_GRACE` says another.
+const GRACE: Duration = Duration::from_secs(30);
+/// The longest `DC_GRACE`, in seconds.
+pub const GRACE_S_MAX: u64 = 86_400;
+
+/// A checked command line.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Request {
+    /// How dcrun behaves towards its user; may be given anew at each resume.
+    pub view: View,
+    /// What is to be done.
+    pub task: Task,
+}
+
+/// How dcrun behaves towards its user.
+#[derive(Clone, PartialEq, Debug)]
+pub struct View {
+    /// The rank before each line.
+    pub label: bool,
+    /// How much is said.
+    pub verbosity: Verbosity,
+    /// Events as JSON: not at all, to the default stream, or to a file.
+    pub json: Option<Option<PathBuf>>,
+    /// The time limit.
+    pub time_limit: Option<Duration>,
+    /// From the signal to SIGKILL, where `DC_GRACE` says it.
+    pub grace: Option<Duration>,
+    /// Whether the job's files stay after a success.
+    pub keep: bool,
+    /// The fill value of a merged grid, checked to be a number.
+    pub fill: Option<String>,
+}
+
+/// How much dcrun says.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Verbosity {
+    /// Errors only.
+    Quiet,
+    /// What one should know.
+    Normal,
+    /// More.
+    Verbose,
+}
+
+/// What is to be done.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Task {
+    /// Show what would be run.
+    Plan(NewJob),
+    /// Run a new job.
+    Run {
+        /// The job.
+        job: NewJob,
+        /// Its directory, when the user names one.
+        spool: Option<PathBuf>,
+    },
+    /// Go on with a job.
+    Resume {
+        /// Its directory.
+        spool: PathBuf,
+        /// Whether a changed kernel or domain is taken.
+        force: bool,
+    },
+}
+
+/// A job as asked for.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NewJob {
+    /// The kernel and its arguments; empty only for a plan.
+    pub kernel: Vec<OsString>,
+    /// Lanes.
+    pub ranks: Option<u32>,
+    /// Cores a subtask.
+    pub cores: u32,
+    /// Where the subtasks come from.
+    pub work: Work,
+    /// What becomes of the results.
+    pub merge: Option<Merge>,
+    /// The job's name, when the user gives one.
+    pub name: Option<String>,
+    /// The ranks' directory, when it is not dcrun's.
+    pub chdir: Option<PathBuf>,
+    /// Restarts a subtask.
+    pub restarts: u32,
+    /// Whether others go on after a final failure.
+    pub keep_going: bool,
+    /// What ranks are bound to, when the user says.
+    pub bind: Option<BindWord>,
+    /// Whether ranks may share cores.
+    pub oversubscribe: bool,
+}
+
+/// Where the subtasks come from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Work {
+    /// As many as ranks, of equal cost.
+    Plain,
+    /// Blocks of a domain.
+    Domain {
+        /// Its file.
+        file: PathBuf,
+        /// Into how many.
+        split: Split,
+    },
+    /// A list.
+    List {
+        /// Its file.
+        file: PathBuf,
+    },
+}
+
+/// Into how many blocks a domain is cut.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Split {
+    /// As many as there are ranks when those are given, else as balance asks for.
+    Default,
+    /// As balance asks for.
+    Auto,
+    /// So many.
+    Blocks(u32),
+}
+
+/// What becomes of the results.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Merge {
+    /// How they are put together.
+    pub kind: MergeKind,
+    /// The file.
+    pub target: PathBuf,
+}
+
+/// How results are put together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MergeKind {
+    /// One after another.
+    Concat,
+    /// Each at its place in the domain's grid.
+    Grid,
+}
+
+impl View {
+    /// From the signal to SIGKILL.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        self.grace.unwrap_or(GRACE)
+    }
+
+    /// Takes over from a job's start what was not said anew.
+    pub fn inherit(&mut self, options: &JobOptions) {
+        self.label |= options.label;
+        self.keep |= options.keep;
+        self.time_limit = self.time_limit.or(options.time_limit_ms.map(Duration::from_millis));
+        self.grace = self.grace.or(Some(Duration::from_millis(options.grace_ms)));
+    }
+}
+
+impl Request {
+    /// Checks a command line. `grace` is the value of `DC_GRACE`.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn check(cli: Cli, grace: Option<&OsStr>) -> Result<Self, RequestError> {
+        let view = view(&cli, grace)?;
+        let task = match &cli.resume {
+            Some(spool) => {
+                check_resume(&cli)?;
+                Task::Resume { spool: spool.clone(), force: cli.force }
+            }
+            None => new_task(cli)?,
+        };
+        Ok(Self { view, task })
+    }
+}
+
+fn view(cli: &Cli, grace: Option<&OsStr>) -> Result<View, RequestError> {
+    let verbosity = match (cli.quiet, cli.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    };
+    if let Some(fill) = &cli.fill {
+        let is_number = fill.parse::<dc_gather::Fill>().is_ok();
+        is_number.then_some(()).ok_or_else(|| RequestError::Fill { given: fill.clone() })?;
+    }
+    Ok(View {
+        label: cli.label,
+        verbosity,
+        json: cli.json.clone(),
+        time_limit: cli.time.as_deref().map(time_limit).transpose()?.flatten(),
+        grace: grace.map(grace_of).transpose()?,
+        keep: cli.keep,
+        fill: cli.fill.clone(),
+    })
+}
+
+fn grace_of(given: &OsStr) -> Result<Duration, RequestError> {
+    let bad = || RequestError::Grace { given: given.to_string_lossy().into_owned() };
+    let seconds: f64 = given.to_str().and_then(|text| text.parse().ok()).ok_or_else(bad)?;
+    if !(0.0..=GRACE_S_MAX as f64).contains(&seconds) {
+        return Err(bad());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+/// None for 0, which means no limit.
+fn time_limit(given: &str) -> Result<Option<Duration>, RequestError> {
+    let limit = dc_model::timespec::parse(given)
+        .map_err(|e| RequestError::Time { given: given.to_owned(), why: e.to_string() })?;
+    Ok(limit.map(|limit| Duration::from_millis(limit.ms)))
+}
+
+/// What was fixed when the job was started cannot be given anew.
+fn check_resume(cli: &Cli) -> Result<(), RequestError> {
+    if !cli.kernel.is_empty() {
+        return Err(RequestError::KernelWithResume);
+    }
+    if cli.plan {
+        return Err(RequestError::PlanWithResume);
+    }
+    let fixed = [
+        ("-n", cli.ntasks.is_some()),
+        ("-c", cli.cores.is_some()),
+        ("--domain", cli.domain.is_some()),
+        ("--split", cli.split.is_some()),
+        ("--subtasks", cli.subtasks.is_some()),
+        ("--merge", cli.merge.is_some()),
+        ("-J", cli.job_name.is_some()),
+        ("-D", cli.chdir.is_some()),
+        ("--restarts", cli.restarts.is_some()),
+        ("--keep-going", cli.keep_going),
+        ("--bind", cli.bind.is_some()),
+        ("--oversubscribe", cli.oversubscribe),
+    ];
+    match fixed.into_iter().find(|(_, given)| *given) {
+        Some((option, _)) => Err(RequestError::FixedAtStart { option }),
+        None => Ok(()),
+    }
+}
+
+fn new_task(cli: Cli) -> Result<Task, RequestError> {
+    if cli.kernel.is_empty() && !cli.plan {
+        return Err(RequestError::NoKernel);
+    }
+    let ranks = count("-n", cli.ntasks.as_deref(), RequestError::ZeroRanks)?;
+    let cores = count("-c", cli.cores.as_deref(), RequestError::ZeroCores)?.unwrap_or(1);
+    let work = match (cli.domain, cli.subtasks) {
+        (Some(file), _) => Work::Domain { file, split: split(cli.split.as_deref())? },
+        (None, Some(file)) => Work::List { file },
+        (None, None) => Work::Plain,
+    };
+    let merge = cli.merge.map(merge).transpose()?;
+    match merge.as_ref().map(|merge| merge.kind) {
+        Some(MergeKind::Grid) if !matches!(work, Work::Domain { .. }) => {
+            return Err(RequestError::GridWithoutDomain);
+        }
+        Some(MergeKind::Grid) => {}
+        _ if cli.fill.is_some() => return Err(RequestError::FillWithoutGrid),
+        _ => {}
+    }
+    if let Some(name) = cli.job_name.as_ref().filter(|name| !dc_model::list::is_name(name.as_bytes())) {
+        return Err(RequestError::Name { given: name.clone() });
+    }
+    let job = NewJob {
+        kernel: cli.kernel,
+        ranks,
+        cores,
+        work,
+        merge,
+        name: cli.job_name,
+        chdir: cli.chdir,
+        restarts: restarts(cli.restarts.as_deref())?,
+        keep_going: cli.keep_going,
+        bind: cli.bind,
+        oversubscribe: cli.oversubscribe,
+    };
+    if !cli.plan {
+        return Ok(Task::Run { job, spool: cli.spool });
+    }
+    match [("--spool", cli.spool.is_some()), ("--keep", cli.keep)].into_iter().find(|(_, given)| *given) {
+        Some((option, _)) => Err(RequestError::MeaninglessWithPlan { option }),
+        None => Ok(Task::Plan(job)),
+    }
+}
+
+fn digits(given: &str) -> Option<u64> {
+    let plain = !given.is_empty() && given.bytes().all(|b| b.is_ascii_digit());
+    plain.then(|| given.parse().unwrap_or(u64::MAX))
+}
+
+fn count(option: &'static str, given: Option<&str>, zero: RequestError) -> Result<Option<u32>, RequestError> {
+    let Some(given) = given else { return Ok(None) };
+    match digits(given) {
+        Some(0) => Err(zero),
+        Some(n) if n <= u64::from(COUNT_MAX) => Ok(Some(n as u32)),
+        _ => Err(RequestError::NotCount { option, given: given.to_owned(), max: COUNT_MAX }),
+    }
+}
+
+fn split(given: Option<&str>) -> Result<Split, RequestError> {
+    match given {
+        None => Ok(Split::Default),
+        Some("auto") => Ok(Split::Auto),
+        given => Ok(count("--split", given, RequestError::ZeroBlocks)?.map_or(Split::Default, Split::Blocks)),
+    }
+}
+
+fn restarts(given: Option<&str>) -> Result<u32, RequestError> {
+    let Some(given) = given else { return Ok(RESTARTS) };
+    match digits(given) {
+        Some(n) if n <= u64::from(RESTARTS_MAX) => Ok(n as u32),
+        _ => Err(RequestError::NotRestarts { given: given.to_owned(), max: RESTARTS_MAX }),
+    }
+}
+
+fn merge(given: OsString) -> Result<Merge, RequestError> {
+    let bad = || RequestError::MergeKind { given: given.to_string_lossy().into_owned() };
+    let bytes = given.as_bytes();
+    let colon = bytes.iter().position(|b| *b == b':').ok_or_else(bad)?;
+    let (kind, target) = (&bytes[..colon], &bytes[colon + 1..]);
+    let kind = match kind {
+        b"concat" => MergeKind::Concat,
+        b"grid" => MergeKind::Grid,
+        _ => return Err(bad()),
+    };
+    if target.is_empty() || target.ends_with(b"/") {
+        return Err(bad());
+    }
+    Ok(Merge { kind, target: PathBuf::from(OsString::from_vec(target.to_vec())) })
+}
+
+#[cfg(test)]
+#[path = "request_tests.rs"]
+mod tests;

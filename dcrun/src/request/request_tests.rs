@@ -1,0 +1,92 @@
+//! Command lines and what is made of them.
+
+use super::*;
+use clap::Parser;
+
+fn check(line: &str) -> Result<Request, RequestError> {
+    let words = std::iter::once("dcrun").chain(line.split_whitespace());
+    Request::check(Cli::try_parse_from(words).unwrap(), None)
+}
+
+fn job(line: &str) -> NewJob {
+    match check(line).unwrap().task {
+        Task::Run { job, .. } | Task::Plan(job) => job,
+        Task::Resume { .. } => panic!("a resume"),
+    }
+}
+
+#[test]
+fn what_is_not_said_has_its_default() {
+    let job = job("ls -l");
+    assert_eq!((job.ranks, job.cores, job.restarts), (None, 1, 3));
+    assert_eq!(job.kernel, ["ls", "-l"]);
+    assert_eq!(job.work, Work::Plain);
+    let view = check("ls").unwrap().view;
+    assert_eq!(view.verbosity, Verbosity::Normal);
+    assert_eq!(view.grace(), Duration::from_secs(30));
+    assert_eq!(view.time_limit, None);
+    assert_eq!(check("-t 0 ls").unwrap().view.time_limit, None, "as in Slurm");
+}
+
+#[test]
+fn counts_are_whole_and_positive() {
+    assert_eq!(job("-n 7 -c 2 --restarts 0 k").ranks, Some(7));
+    assert_eq!(check("-n 0 k"), Err(RequestError::ZeroRanks));
+    assert_eq!(check("-c 0 k"), Err(RequestError::ZeroCores));
+    assert_eq!(check("--domain d --split 0 k"), Err(RequestError::ZeroBlocks));
+    for bad in ["-n x k", "-n -1 k", "-n 1.5 k", "-n 99999999999999999999999 k", "-n +1 k", "-c 16777217 k"] {
+        assert!(matches!(check(bad), Err(RequestError::NotCount { .. })), "{bad}");
+    }
+    assert!(matches!(check("--restarts -1 k"), Err(RequestError::NotRestarts { .. })));
+}
+
+#[test]
+fn work_and_merge() {
+    let wanted = Work::Domain { file: "d".into(), split: Split::Blocks(9) };
+    assert_eq!(job("--domain d --split 9 k").work, wanted);
+    assert_eq!(job("--domain d --split auto k").work, Work::Domain { file: "d".into(), split: Split::Auto });
+    let merge = job("--domain d --merge grid:a:b.npy --fill -1.5 k").merge.unwrap();
+    assert_eq!(merge, Merge { kind: MergeKind::Grid, target: "a:b.npy".into() });
+    assert_eq!(check("--merge grid:x k"), Err(RequestError::GridWithoutDomain));
+    assert_eq!(check("--merge concat:x --fill 1 k"), Err(RequestError::FillWithoutGrid));
+    assert!(matches!(check("--fill x k"), Err(RequestError::Fill { .. })));
+    for bad in ["--merge x k", "--merge sum:x k", "--merge concat: k", "--merge concat:d/ k"] {
+        assert!(matches!(check(bad), Err(RequestError::MergeKind { .. })), "{bad}");
+    }
+}
+
+#[test]
+fn a_plan_needs_no_kernel_and_a_run_does() {
+    assert_eq!(check("-n 3"), Err(RequestError::NoKernel));
+    assert!(job("--plan -n 3").kernel.is_empty());
+    assert_eq!(check("--plan --keep"), Err(RequestError::MeaninglessWithPlan { option: "--keep" }));
+}
+
+#[test]
+fn a_resume_takes_only_what_may_change() {
+    let request = check("--resume d -t 5 -q -l --json --fill 0 --force --keep").unwrap();
+    assert_eq!(request.task, Task::Resume { spool: "d".into(), force: true });
+    assert_eq!(request.view.time_limit, Some(Duration::from_secs(300)));
+    assert_eq!(check("--resume d k"), Err(RequestError::KernelWithResume));
+    assert_eq!(check("--resume d --plan"), Err(RequestError::PlanWithResume));
+    assert_eq!(check("--resume d -n 4"), Err(RequestError::FixedAtStart { option: "-n" }));
+    assert_eq!(check("--resume d --bind none"), Err(RequestError::FixedAtStart { option: "--bind" }));
+}
+
+#[test]
+fn names_can_be_directories() {
+    assert_eq!(job("-J a.b k").name.as_deref(), Some("a.b"));
+    for bad in ["-J a/b k", "-J .. k", "-J ä k"] {
+        assert!(matches!(check(bad), Err(RequestError::Name { .. })), "{bad}");
+    }
+}
+
+#[test]
+fn grace_is_in_seconds() {
+    let grace = |text: &str| grace_of(OsStr::new(text));
+    assert_eq!(grace("0.5"), Ok(Duration::from_millis(500)));
+    assert_eq!(grace("0"), Ok(Duration::ZERO));
+    for bad in ["", "x", "-1", "inf", "NaN", "86401"] {
+        assert!(grace(bad).is_err(), "{bad}");
+    }
+}

@@ -1,0 +1,132 @@
+//! The end of a run: what becomes of the job's directory, the rest of the output, the last words.
+
+use super::Run;
+use super::signals::Wish;
+use crate::console::Console;
+use crate::events::Event;
+use crate::show::failure;
+use dc_model::wire::ToStarter;
+use dc_model::{StopReason, exit};
+use dc_spool::layout;
+use dc_spool::spool::Spool;
+use dcsched_core::job::Phase;
+
+impl Run {
+    /// Lets the starter end, keeps or removes the directory, writes the rest of the output; gives the exit status.
+    pub fn leave(mut self, status: u8) -> u8 {
+        if let Some((own, rank)) = self.own_status.filter(|(own, _)| *own == status) {
+            failure::whose_status(own, rank).into_iter().for_each(|text| self.console.say(text));
+        }
+        if let Some(link) = &mut self.link {
+            link.send(&ToStarter::Bye);
+            link.flush();
+        }
+        // While the starter ends.
+        let keeps = self.keeps(status);
+        if keeps {
+            self.journal.take().into_iter().for_each(super::journal::Journal::close);
+        } else if let Some(spool) = self.spool.take() {
+            remove(spool, &self.console);
+        }
+        let (status, is_stuck) = match self.drain() {
+            Some(signal) => (exit::SIGNAL_BASE.saturating_add(signal), true),
+            None => (self.stdout_status().filter(|_| status == exit::OK).unwrap_or(status), false),
+        };
+        let (done, failed, restarts) = (self.tally.done, self.tally.failed, self.tally.restarts);
+        self.event(|| Event::End { status, done, failed, restarts, kept: keeps });
+        if keeps && status != exit::OK {
+            self.say_if_not_quiet(format!("go on with: dcrun --resume {}", self.dir.path().display()));
+        } else if keeps {
+            self.tell_detail(|| format!("the job's files are in {}", self.dir.path().display()));
+        }
+        if !is_stuck {
+            self.console.finish();
+        }
+        status
+    }
+
+    fn stdout_status(&self) -> Option<u8> {
+        Some(match self.stdout_failed? {
+            StopReason::BrokenPipe => exit::BROKEN_PIPE,
+            _ => exit::DC_ERROR,
+        })
+    }
+
+    /// Whether the directory stays. A run that failed by itself and has nothing that a resume could use leaves nothing.
+    fn keeps(&self, status: u8) -> bool {
+        if self.view.keep {
+            return true;
+        }
+        if status == exit::OK {
+            return false;
+        }
+        let by_itself =
+            matches!(self.stop_reason, None | Some(StopReason::SubtaskFailed | StopReason::BrokenPipe));
+        self.named_spool || !by_itself || self.has_gained()
+    }
+
+    /// Whether a resume would have less to do than a new job.
+    fn has_gained(&self) -> bool {
+        let needs = &self.job.spec().needs;
+        let entries = &self.job.durable().entries;
+        let any_done = entries.iter().zip(needs).any(|(entry, need)| {
+            let done = matches!(entry.phase, Phase::Computed | Phase::Merging | Phase::Completed);
+            need.cells > 0 && (done || entry.newest.is_some())
+        });
+        let holds_any = |name| {
+            let listed = self.dir.subdir(name).and_then(|dir| dir.list());
+            listed.map_or(true, |entries| !entries.is_empty())
+        };
+        any_done || holds_any(layout::CKPT) || holds_any(layout::RESULT)
+    }
+
+    /// Waits until the starter has ended and all output is written, or gives the signal that wants it sooner.
+    fn drain(&mut self) -> Option<u8> {
+        (self.time_limit_ns, self.starter_dies_ns) = (None, None);
+        self.pulse.stop();
+        loop {
+            self.on_rest();
+            while let Some(signal) = self.signals.next() {
+                if self.presses.on_signal(signal, self.now_ns()) != Wish::Tell {
+                    return Some(signal);
+                }
+            }
+            let (attached, ended) = self.outputs;
+            if self.link.is_none() && ended >= attached {
+                return None;
+            }
+            self.wait();
+        }
+    }
+
+    /// Takes in what still comes when the job is over.
+    fn on_rest(&mut self) {
+        let mut notices = std::mem::take(&mut self.notices);
+        self.mailbox.drain(&mut notices);
+        for notice in notices.drain(..) {
+            if let super::Notice::Console(told) = notice {
+                self.on_console(told);
+            }
+        }
+        if let Some(link) = &mut self.link {
+            link.flush();
+            let closed = link.receive(&mut self.messages).is_err();
+            self.messages.clear();
+            if closed {
+                self.link.take().into_iter().for_each(super::starter::Link::wait);
+            }
+        }
+    }
+}
+
+fn remove(spool: Spool, console: &Console) {
+    let path = spool.path().to_owned();
+    match spool.remove() {
+        Ok(removed) => {
+            for left in removed.left {
+                console.say(format!("{} is not dc's, and is left", left.display()));
+            }
+        }
+        Err(error) => console.say(format!("{error}; {} can be removed", path.display())),
+    }
+}

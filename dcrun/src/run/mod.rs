@@ -1,0 +1,247 @@
+//! The run of a job: events in, the core's decisions out. Here is the loop, and what it waits for; what each thing that
+//! comes in means is in `on.rs`, what each decision asks for in `perform.rs`, what is told of it in `tell.rs`.
+
+pub mod journal;
+mod leave;
+mod merge;
+mod on;
+mod perform;
+mod pulse;
+pub mod signals;
+pub mod starter;
+mod tally;
+mod tell;
+mod window;
+
+use crate::console::{self, Console};
+use crate::mailbox::Mailbox;
+use crate::request::{Verbosity, View};
+use crate::setup::Ready;
+use crate::setup::plan;
+use dc_model::wire::{FromStarter, Hello};
+use dc_model::{Domain, Record, StopReason, Tick};
+use dc_spool::files::Dir;
+use dc_spool::job::JobRecord;
+use dc_spool::progress::Slots;
+use dc_spool::spool::Spool;
+use dcsched_core::job::{Action, Event, Job};
+use journal::Journal;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use pulse::Pulse;
+use signals::{Presses, Signals};
+use starter::Link;
+use std::collections::{BTreeSet, VecDeque};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::time::Instant;
+use tally::Tally;
+use window::Window;
+
+/// What other threads tell the loop.
+#[derive(Debug)]
+pub enum Notice {
+    /// The journal.
+    Journal(journal::Told),
+    /// The console.
+    Console(console::Told),
+    /// The merge has ended.
+    Merged(Result<Vec<PathBuf>, String>),
+}
+
+impl From<journal::Told> for Notice {
+    fn from(told: journal::Told) -> Self {
+        Self::Journal(told)
+    }
+}
+
+/// A job that runs.
+pub struct Run {
+    job: Job,
+    record: JobRecord,
+    hello: Hello,
+    domain: Option<Domain>,
+    /// Taken when it is removed.
+    spool: Option<Spool>,
+    dir: Dir,
+    view: View,
+    named_spool: bool,
+
+    began: Instant,
+    events: VecDeque<Event>,
+    actions: Vec<Action>,
+    records: Vec<(u64, Record)>,
+    sync_now: bool,
+    /// The end of the attempt that was reported last, as the core decided it.
+    verdict: Option<Record>,
+    finish: Option<u8>,
+
+    /// Taken when it is closed.
+    journal: Option<Journal>,
+    /// The journal has failed: nothing is accepted any more, the job ends when nothing runs.
+    journal_failed: bool,
+    exe: PathBuf,
+    slots: Slots,
+    link: Option<Link>,
+    messages: Vec<FromStarter>,
+    mailbox: Mailbox<Notice>,
+    notices: Vec<Notice>,
+    signals: Signals,
+    presses: Presses,
+    console: Console,
+    /// Starters whose output was attached, and those whose output is at its end.
+    outputs: (u32, u32),
+
+    tally: Tally,
+    window: Window,
+    pulse: Pulse,
+    time_limit_ns: Option<u64>,
+    /// When the starter is killed, because it did not kill its ranks when it was told to.
+    starter_dies_ns: Option<u64>,
+    rebound: BTreeSet<u32>,
+    /// Why the job is stopped, once it is.
+    stop_reason: Option<StopReason>,
+    /// Why standard output cannot be written, once it cannot.
+    stdout_failed: Option<StopReason>,
+    /// A failed rank with a status that dcrun uses too.
+    own_status: Option<(u8, dc_model::Rank)>,
+}
+
+impl Run {
+    /// Puts everything together, and starts the threads.
+    ///
+    /// # Errors
+    /// When there are no threads or descriptors to be had.
+    pub fn new(
+        ready: Ready,
+        view: View,
+        events: console::Events,
+        signals: Signals,
+        began: Instant,
+    ) -> std::io::Result<Self> {
+        let Ready { record, job, spool, writer, crew, hello, domain, named_spool, .. } = ready;
+        let mailbox = Mailbox::new()?;
+        let told = mailbox.clone();
+        let has_events = !matches!(events, console::Events::None);
+        let style = match view.verbosity {
+            Verbosity::Quiet => console::Style::None,
+            _ if console::can_draw() => console::Style::Bar,
+            _ => console::Style::Lines,
+        };
+        let setup = console::Setup { label: view.label.then_some(record.options.ranks), style, events };
+        let console = Console::start(setup, move |what| told.push(Notice::Console(what)))?;
+        console.attach(crew.output);
+        let journal = Journal::start(writer, mailbox.clone())?;
+        let cores_most = job.spec().needs.iter().map(|need| need.cores).max().unwrap_or(1);
+        let slots_at_once = plan::slots(job.spec(), cores_most);
+        let mut link = crew.link;
+        link.greet(hello.clone());
+        link.flush();
+        Ok(Self {
+            tally: Tally::new(&job, slots_at_once),
+            window: Window::new(slots_at_once, 0),
+            pulse: Pulse::new(style, has_events),
+            time_limit_ns: view.time_limit.map(|limit| u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)),
+            job,
+            record,
+            hello,
+            domain,
+            dir: spool.dir().clone(),
+            spool: Some(spool),
+            view,
+            named_spool,
+            began,
+            events: VecDeque::new(),
+            actions: Vec::new(),
+            records: Vec::new(),
+            sync_now: false,
+            verdict: None,
+            finish: None,
+            journal: Some(journal),
+            journal_failed: false,
+            exe: crew.exe,
+            slots: crew.slots,
+            link: Some(link),
+            messages: Vec::new(),
+            mailbox,
+            notices: Vec::new(),
+            signals,
+            presses: Presses::default(),
+            console,
+            outputs: (1, 0),
+            starter_dies_ns: None,
+            rebound: BTreeSet::new(),
+            stop_reason: None,
+            stdout_failed: None,
+            own_status: None,
+        })
+    }
+
+    /// Runs the job to its end, and gives its status.
+    pub fn work(&mut self) -> u8 {
+        self.tell_job();
+        self.events.push_back(Event::Begin);
+        loop {
+            self.settle();
+            if let Some(status) = self.finish {
+                return status;
+            }
+            self.wait();
+            self.on_all();
+        }
+    }
+
+    /// Nanoseconds since the start of the run.
+    fn now_ns(&self) -> Tick {
+        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// Lets the core decide on all that has come in, then sends what follows from it, each way in one go.
+    fn settle(&mut self) {
+        self.decide();
+        if let Some(link) = &mut self.link {
+            link.flush();
+        }
+        if let Some(journal) = self.journal.as_ref().filter(|_| !self.journal_failed) {
+            journal.append(&mut self.records, std::mem::take(&mut self.sync_now));
+        }
+    }
+
+    /// Lets the core decide on all that has come in.
+    fn decide(&mut self) {
+        while let Some(event) = self.events.pop_front() {
+            let now = self.now_ns();
+            let mut actions = std::mem::take(&mut self.actions);
+            self.job.step(now, event, &mut actions);
+            for action in actions.drain(..) {
+                self.perform(action);
+            }
+            self.actions = actions;
+        }
+        if self.journal_failed && self.finish.is_none() && self.job.all_running().is_empty() {
+            // The core waits for a record to be durable that never will be.
+            self.finish = Some(dc_model::exit::DC_ERROR);
+        }
+    }
+
+    /// Waits for something to come in, or for the next point in time.
+    fn wait(&self) {
+        let due = [self.time_limit_ns, self.pulse.due_ns(), self.starter_dies_ns].into_iter().flatten().min();
+        let timeout = due.map_or(PollTimeout::NONE, |due| {
+            let left_ms = due.saturating_sub(self.now_ns()).div_ceil(1_000_000);
+            PollTimeout::from(u16::try_from(left_ms).unwrap_or(u16::MAX))
+        });
+        let mut fds = [
+            PollFd::new(self.mailbox.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.mailbox.as_fd(), PollFlags::POLLIN),
+        ];
+        let mut count = 2;
+        if let Some(link) = &self.link {
+            let out = if link.has_unsent() { PollFlags::POLLOUT } else { PollFlags::empty() };
+            fds[2] = PollFd::new(link.as_fd(), PollFlags::POLLIN | out);
+            count = 3;
+        }
+        // Interrupted or not: what has come is looked for next.
+        let _ = poll(&mut fds[..count], timeout);
+    }
+}

@@ -1,0 +1,202 @@
+//! What comes in: the starter's messages, other threads' notices, signals, points in time.
+
+use super::signals::Wish;
+use super::starter::Closed;
+use super::{Notice, Run, console, journal};
+use dc_model::wire::{FromStarter, ToStarter};
+use dc_model::{Record, StopReason};
+use dcd::process::calls::End;
+use dcsched_core::job::Event;
+use std::io::ErrorKind;
+
+/// How long the starter may take to kill everything before it is killed itself.
+const KILL_PATIENCE_NS: u64 = 3_000_000_000;
+
+impl Run {
+    /// Takes in all that has come.
+    pub(super) fn on_all(&mut self) {
+        let mut notices = std::mem::take(&mut self.notices);
+        self.mailbox.drain(&mut notices);
+        for notice in notices.drain(..) {
+            self.on_notice(notice);
+        }
+        self.notices = notices;
+        while let Some(signal) = self.signals.next() {
+            self.on_signal(signal);
+        }
+        self.on_starter();
+        self.on_time();
+    }
+
+    fn on_notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Journal(journal::Told::Durable { seq, sync }) => {
+                self.events.push_back(Event::Durable { seq });
+                if let Some(grants) = self.window.on_sync(self.now_ns(), sync) {
+                    self.events.push_back(Event::Window { grants });
+                }
+            }
+            Notice::Journal(journal::Told::Full(error)) => {
+                self.console
+                    .say(format!("{error}; the job is stopped, and can be gone on with when there is room"));
+                self.events.push_back(Event::Stop { reason: StopReason::Error });
+            }
+            Notice::Journal(journal::Told::Failed(error)) => {
+                self.console.say(format!("the journal: {error}; the job is stopped, nothing later counts"));
+                self.journal_failed = true;
+                self.events.push_back(Event::Stop { reason: StopReason::Error });
+            }
+            Notice::Console(told) => self.on_console(told),
+            Notice::Merged(result) => {
+                self.tell_merged(&result);
+                self.events.push_back(Event::MergeEnded { ok: result.is_ok() });
+            }
+        }
+    }
+
+    pub(super) fn on_console(&mut self, told: console::Told) {
+        match told {
+            console::Told::OutputEnded => self.outputs.1 += 1,
+            console::Told::StdoutFailed(error) => {
+                let reason = match error.kind() {
+                    ErrorKind::BrokenPipe => StopReason::BrokenPipe,
+                    _ => {
+                        self.console
+                            .say(format!("cannot write standard output: {error}; the job is stopped"));
+                        StopReason::Error
+                    }
+                };
+                self.stdout_failed = Some(reason);
+                self.events.push_back(Event::Stop { reason });
+            }
+        }
+    }
+
+    fn on_signal(&mut self, signal: u8) {
+        let now_ns = self.now_ns();
+        match self.presses.on_signal(signal, now_ns) {
+            Wish::Tell => self.tell_state(),
+            Wish::Interrupt => {
+                let already_stopping = self.is_stopping();
+                self.events.push_back(Event::Stop { reason: StopReason::Interrupted });
+                if already_stopping {
+                    self.kill_now();
+                }
+            }
+            Wish::End(signal) => self.events.push_back(Event::Stop { reason: StopReason::Signal(signal) }),
+            Wish::KillNow => self.kill_now(),
+        }
+    }
+
+    fn kill_now(&mut self) {
+        self.say_if_not_quiet("killing all ranks");
+        if let Some(link) = &mut self.link {
+            link.send(&ToStarter::KillAll);
+            self.starter_dies_ns.get_or_insert(self.began.elapsed().as_nanos() as u64 + KILL_PATIENCE_NS);
+        }
+    }
+
+    fn on_starter(&mut self) {
+        let Some(link) = &mut self.link else { return };
+        let mut messages = std::mem::take(&mut self.messages);
+        let received = link.receive(&mut messages);
+        for message in messages.drain(..) {
+            self.on_message(message);
+        }
+        self.messages = messages;
+        if let Err(closed) = received {
+            self.on_starter_lost(closed);
+        }
+    }
+
+    fn on_message(&mut self, message: FromStarter) {
+        match message {
+            FromStarter::Ready { pid } => self.tell_detail(|| format!("the starter is process {pid}")),
+            FromStarter::Started { subtask, attempt, pid, from } => {
+                let now_ns = self.now_ns();
+                self.tally.on_started(subtask, now_ns);
+                self.tell_started(subtask, attempt, pid, from);
+                self.events.push_back(Event::Started { subtask, attempt, from });
+            }
+            FromStarter::Ended {
+                subtask,
+                attempt,
+                outcome,
+                ran_ns,
+                stopped,
+                checkpoint,
+                progress_cells,
+                result,
+            } => {
+                let running = self.job.running(subtask).filter(|running| running.attempt == attempt);
+                let rank = running.map(|running| running.rank);
+                self.verdict = None;
+                self.events.push_back(Event::Ended {
+                    subtask,
+                    attempt,
+                    outcome,
+                    ran_ns,
+                    stopped,
+                    checkpoint,
+                    progress_cells,
+                    result,
+                });
+                // Decided at once, so that what is told of it is what was decided.
+                self.decide();
+                let verdict = self.verdict.take();
+                if let Some(rank) = rank {
+                    self.tell_ended(subtask, attempt, rank, outcome, ran_ns, stopped);
+                    if let Some(Record::AttemptFailed { checkpoint, advanced, retry, .. }) = verdict {
+                        self.tell_failed(subtask, attempt, rank, outcome, checkpoint, advanced, retry);
+                    }
+                }
+            }
+            FromStarter::Rebound { subtask, rank, wanted, found } => {
+                if self.rebound.insert(rank.0) {
+                    self.say_if_not_quiet(format!(
+                        "rank {rank} (subtask {subtask}) was given CPUs {wanted}, but runs on {found}: its kernel or MPI \
+                         binds itself; --bind none leaves it alone"
+                    ));
+                }
+            }
+            FromStarter::Notice { text } => self.say_if_not_quiet(text),
+        }
+    }
+
+    /// The starter is gone, or not to be trusted any more: whatever it ran is ended.
+    fn on_starter_lost(&mut self, closed: Closed) {
+        let Some(link) = self.link.take() else { return };
+        let pid = link.pid();
+        let end = link.bury();
+        self.starter_dies_ns = None;
+        if let Err(error) = dcd::sweep::kill_descendants(&[]) {
+            self.console.say(format!("not all processes of the job could be ended: {error}"));
+        }
+        let how = match (closed, end) {
+            (Closed::Foreign(error), _) => format!("said what no starter says ({error})"),
+            (Closed::Ended, Some(End::Signalled(signal))) => format!("was killed by signal {signal}"),
+            (Closed::Ended, Some(End::Exited(status))) => format!("ended with status {status}"),
+            (Closed::Ended, None) => "closed its socket".to_owned(),
+        };
+        self.tell_starter_lost(pid, &how);
+        self.events.push_back(Event::StarterLost);
+    }
+
+    fn on_time(&mut self) {
+        let now_ns = self.now_ns();
+        if self.time_limit_ns.is_some_and(|limit| now_ns >= limit) {
+            self.time_limit_ns = None;
+            self.events.push_back(Event::Stop { reason: StopReason::TimeLimit });
+        }
+        if self.starter_dies_ns.is_some_and(|due| now_ns >= due) {
+            self.starter_dies_ns = None;
+            if let Some(link) = &self.link {
+                link.kill();
+            }
+        }
+        let due = self.pulse.take(now_ns);
+        if due.display || due.event {
+            self.tell_progress(due);
+        }
+    }
+}

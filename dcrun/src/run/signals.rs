@@ -1,0 +1,107 @@
+//! Signals to dcrun, as events: what each asks for, and the counting of Ctrl-C.
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+/// What ends the job, each with 128 + its number.
+const ENDING: [Signal; 6] =
+    [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGXCPU, Signal::SIGUSR1, Signal::SIGUSR2];
+
+/// Presses of Ctrl-C this close together count as one wish.
+const TOGETHER: Duration = Duration::from_secs(1);
+
+/// Signals, read as from a file.
+#[derive(Debug)]
+pub struct Signals(SignalFd);
+
+impl Signals {
+    /// Takes them over; before any thread is started, so that none gets them the old way. What was ignored stays so.
+    ///
+    /// # Errors
+    /// When there is no descriptor to be had.
+    pub fn take_over() -> nix::Result<Self> {
+        let mut set = SigSet::empty();
+        set.add(Signal::SIGINT);
+        ENDING.into_iter().for_each(|signal| set.add(signal));
+        set.thread_block()?;
+        Ok(Self(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
+    }
+
+    /// The next one that came.
+    #[must_use]
+    pub fn next(&self) -> Option<u8> {
+        self.0.read_signal().ok().flatten().and_then(|info| u8::try_from(info.ssi_signo).ok())
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// Print the state.
+    Tell,
+    /// Stop the job because of Ctrl-C.
+    Interrupt,
+    /// Stop the job because of this signal.
+    End(u8),
+    /// Kill everything at once.
+    KillNow,
+}
+
+/// Counts presses of Ctrl-C.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Presses {
+    last_ns: Option<u64>,
+    interrupted: bool,
+}
+
+impl Presses {
+    /// What this signal asks for now.
+    pub fn on_signal(&mut self, signal: u8, now_ns: u64) -> Wish {
+        if i32::from(signal) != Signal::SIGINT as i32 {
+            return Wish::End(signal);
+        }
+        if self.interrupted {
+            return Wish::KillNow;
+        }
+        let last_ns = self.last_ns.replace(now_ns);
+        match last_ns {
+            Some(last_ns) if now_ns.saturating_sub(last_ns) <= TOGETHER.as_nanos() as u64 => {
+                self.interrupted = true;
+                Wish::Interrupt
+            }
+            _ => Wish::Tell,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    #[test]
+    fn one_tells_two_stop_three_kill() {
+        let mut presses = Presses::default();
+        let mut press = |ms: u64| presses.on_signal(2, ms * MS);
+        assert_eq!(press(5000), Wish::Tell);
+        assert_eq!(press(6500), Wish::Tell, "too late for a second");
+        assert_eq!(press(7400), Wish::Interrupt);
+        assert_eq!(press(99_000), Wish::KillNow);
+    }
+
+    #[test]
+    fn others_end_the_job() {
+        let mut presses = Presses::default();
+        assert_eq!(presses.on_signal(15, 0), Wish::End(15));
+        assert_eq!(presses.on_signal(1, 0), Wish::End(1));
+    }
+}

@@ -1,0 +1,157 @@
+//! What was done so far, counted as it happens; with what the ranks say of themselves, how far the job is.
+
+use crate::show::progress::Progress;
+use crate::show::state::Row;
+use dc_model::{Record, SubtaskId};
+use dc_spool::job::JobRecord;
+use dc_spool::progress::Slots;
+use dcsched_core::job::{Job, Phase, Running};
+use std::collections::HashMap;
+
+/// Beyond so many subtasks their predicted times are not added up one by one.
+const PREDICTED_MAX: usize = 200_000;
+
+/// The counts.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Subtasks done, those without cells among them.
+    pub done: u64,
+    /// Subtasks that failed for good, in this run.
+    pub failed: u64,
+    /// Attempts that were started again.
+    pub restarts: u64,
+    /// Cells of the subtasks done.
+    cells_done: u64,
+    /// Those of them that were done before this run.
+    cells_before: u64,
+    cells_total: u64,
+    total: u64,
+    one_each: bool,
+    /// Subtasks that can run at once.
+    slots: u32,
+    /// When each running attempt started.
+    started_ns: HashMap<SubtaskId, u64>,
+}
+
+impl Tally {
+    /// Of a job as it stands.
+    #[must_use]
+    pub fn new(job: &Job, slots: u32) -> Self {
+        let needs = &job.spec().needs;
+        let is_done = |phase| matches!(phase, Phase::Computed | Phase::Merging | Phase::Completed);
+        let done = || job.durable().entries.iter().zip(needs).filter(|(entry, _)| is_done(entry.phase));
+        let cells_done = done().map(|(_, need)| need.cells).sum();
+        Self {
+            done: done().count() as u64,
+            cells_done,
+            cells_before: cells_done,
+            cells_total: needs.iter().map(|need| need.cells).sum(),
+            total: needs.len() as u64,
+            one_each: needs.len() == job.spec().ranks as usize,
+            slots,
+            ..Self::default()
+        }
+    }
+
+    /// A rank runs.
+    pub fn on_started(&mut self, subtask: SubtaskId, now_ns: u64) {
+        self.started_ns.insert(subtask, now_ns);
+    }
+
+    /// A decision was made.
+    pub fn on_record(&mut self, record: &Record, job: &Job) {
+        match record {
+            Record::Done { subtask, .. } => {
+                self.started_ns.remove(subtask);
+                self.done += 1;
+                self.cells_done += job.spec().needs.get(subtask.index()).map_or(0, |need| need.cells);
+            }
+            Record::AttemptFailed { subtask, retry, .. } => {
+                self.started_ns.remove(subtask);
+                self.failed += u64::from(!retry);
+                self.restarts += u64::from(*retry);
+            }
+            Record::GivenUp { subtask, .. } => {
+                self.started_ns.remove(subtask);
+            }
+            _ => {}
+        }
+    }
+
+    /// How far the job is.
+    #[must_use]
+    pub fn progress(&self, job: &Job, slots: &Slots, now_ns: u64) -> Progress {
+        let running = job.all_running();
+        let mut reached: HashMap<SubtaskId, u64> = HashMap::with_capacity(running.len());
+        for running in &running {
+            reached.insert(running.subtask, cells_of(job, running, slots).unwrap_or(0));
+        }
+        let cells_done = self.cells_done + reached.values().sum::<u64>();
+        Progress {
+            one_each: self.one_each,
+            done: self.done,
+            total: self.total,
+            running: running.len() as u64,
+            failed: self.failed,
+            cells_done,
+            cells_total: self.cells_total,
+            left_ns: self.left_ns(job, &reached, cells_done, now_ns),
+            restarts: self.restarts,
+            elapsed_ns: now_ns,
+        }
+    }
+
+    /// By what was learned of the kernel; before anything was, by how much is done in the time so far.
+    fn left_ns(
+        &self,
+        job: &Job,
+        reached: &HashMap<SubtaskId, u64>,
+        cells_done: u64,
+        now_ns: u64,
+    ) -> Option<u64> {
+        let entries = job.durable().entries.iter();
+        if entries.len() <= PREDICTED_MAX {
+            let is_left = |phase| matches!(phase, Phase::Waiting | Phase::Granted | Phase::Computing);
+            let left = entries.zip(&job.spec().needs).enumerate().filter(|(_, (e, _))| is_left(e.phase));
+            let remaining = left.map(|(id, (_, need))| {
+                let reached = reached.get(&SubtaskId(id as u32)).copied().unwrap_or(0);
+                need.cells.saturating_sub(reached) / u64::from(need.cores.max(1))
+            });
+            if let Some(left_ns) = job.cost().predict_end_ns(remaining, self.slots) {
+                return Some(left_ns);
+            }
+        }
+        let here = cells_done.saturating_sub(self.cells_before);
+        let left = u128::from(self.cells_total.saturating_sub(cells_done)) * u128::from(now_ns);
+        (here > 0).then(|| u64::try_from(left / u128::from(here)).unwrap_or(u64::MAX))
+    }
+
+    /// What runs, for people.
+    #[must_use]
+    pub fn rows(&self, job: &Job, record: &JobRecord, slots: &Slots, now_ns: u64) -> Vec<Row> {
+        let row = |running: Running| Row {
+            rank: running.rank,
+            subtask: running.subtask,
+            name: name_of(record, running.subtask),
+            attempt: running.attempt,
+            cells_done: cells_of(job, &running, slots),
+            cells: job.spec().needs.get(running.subtask.index()).map_or(0, |need| need.cells),
+            ran_ns: now_ns.saturating_sub(self.started_ns.get(&running.subtask).copied().unwrap_or(now_ns)),
+        };
+        job.all_running().into_iter().map(row).collect()
+    }
+}
+
+/// Cells that a running attempt says it has done; never more than it has.
+fn cells_of(job: &Job, running: &Running, slots: &Slots) -> Option<u64> {
+    let said = slots.read(running.rank)?;
+    let is_its = (said.subtask, said.attempt) == (running.subtask, running.attempt);
+    let cells = job.spec().needs.get(running.subtask.index())?.cells;
+    is_its.then(|| said.cells.min(cells))
+}
+
+/// A subtask's name, where the user gave it one.
+#[must_use]
+pub fn name_of(record: &JobRecord, subtask: SubtaskId) -> Option<String> {
+    record.subtasks.get(subtask)?.name.as_deref().map(str::to_owned)
+}

@@ -1,0 +1,172 @@
+//! The environment that all ranks share: dcrun's own, without what an outer job told its ranks about themselves.
+//! The table here is the one list of what is left out.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+/// Names, and beginnings of names (with a `*`), that describe a rank of an outer job or its bootstrap. An inner MPI
+/// that finds them takes itself for that rank.
+const STRIPPED: &[&str] = &[
+    // Slurm: the task and the step; not the job.
+    "SLURM_PROCID",
+    "SLURM_LOCALID",
+    "SLURM_NODEID",
+    "SLURM_GTIDS",
+    "SLURM_TASK_PID",
+    "SLURM_NTASKS",
+    "SLURM_NPROCS",
+    "SLURM_STEP_*",
+    "SLURM_STEPID",
+    "SLURM_STEPMGR",
+    "SLURM_SRUN_COMM_HOST",
+    "SLURM_SRUN_COMM_PORT",
+    "SLURM_LAUNCH_NODE_IPADDR",
+    "SLURM_CPU_BIND*",
+    "SLURM_MEM_BIND*",
+    "SLURM_DISTRIBUTION",
+    "SLURM_LABELIO",
+    "SLURM_MPI_TYPE",
+    "SLURM_PMI*",
+    // PMI-1, PMI-2, PMIx.
+    "PMI_*",
+    "PMI2_*",
+    "PMIX_*",
+    // Open MPI.
+    "OMPI_COMM_*",
+    "OMPI_UNIVERSE_SIZE",
+    "OMPI_APP_CTX_NUM_PROCS",
+    "OMPI_NUM_APP_CTX",
+    "OMPI_FIRST_RANKS",
+    "OMPI_ARGV",
+    "OMPI_COMMAND",
+    "OMPI_FILE_LOCATION",
+    // MPICH, Intel MPI, MVAPICH.
+    "MPI_LOCALRANKID",
+    "MPI_LOCALNRANKS",
+    "HYDI_CONTROL_FD",
+    "HYDRA_CONTROL_FD",
+    "I_MPI_HYDRA_*",
+    "MV2_COMM_WORLD_*",
+    // Flux, PALS, ALPS.
+    "FLUX_TASK_*",
+    "FLUX_JOB_SIZE",
+    "FLUX_PMI_*",
+    "PALS_*",
+    "ALPS_APP_*",
+    // An outer dcrun.
+    "DC_JOB_ID",
+    "DC_JOB_NAME",
+    "DC_JOB_UUID",
+    "DC_RANK",
+    "DC_NTASKS",
+    "DC_LOCALID",
+    "DC_NODEID",
+    "DC_NODELIST",
+    "DC_SUBTASK",
+    "DC_SUBTASKS",
+    "DC_SUBTASKS_TOTAL",
+    "DC_SUBTASK_FILE",
+    "DC_CELLS",
+    "DC_BLOCK",
+    "DC_DOMAIN",
+    "DC_GRID",
+    "DC_ATTEMPT",
+    "DC_RESTART_FROM",
+    "DC_RESTART_FROM_OLDER",
+    "DC_CPUS",
+    "DC_SPOOL",
+    "DC_PROGRESS",
+    "DC_MERGE",
+];
+
+/// What stays although [`STRIPPED`] has it: settings that a user makes.
+const KEPT: &[&str] = &["PMIX_MCA_*"];
+
+/// What dc sets to match a rank's cores. All three together come from an outer dcrun when its rank is told too.
+pub const OPENMP: [&str; 3] = ["OMP_NUM_THREADS", "OMP_PLACES", "OMP_PROC_BIND"];
+
+/// What is left of an environment for the ranks of a new job.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Environment {
+    /// The variables, in their order.
+    pub vars: Vec<(OsString, OsString)>,
+    /// The OpenMP variable that the user has set, so that dc sets none.
+    pub openmp: Option<&'static str>,
+}
+
+/// Leaves out what an outer job told its rank.
+#[must_use]
+pub fn strip(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Environment {
+    let mut vars: Vec<_> = vars.into_iter().collect();
+    let has = |name: &str, vars: &[(OsString, OsString)]| vars.iter().any(|(n, _)| n == name);
+    let is_in_rank = has("DC_RANK", &vars) && has("DC_CPUS", &vars);
+    if is_in_rank && OPENMP.iter().all(|name| has(name, &vars)) {
+        vars.retain(|(name, _)| !OPENMP.iter().any(|own| name == own));
+    }
+    vars.retain(|(name, _)| !is_any(name, STRIPPED) || is_any(name, KEPT));
+    let openmp = OPENMP.into_iter().find(|name| has(name, &vars));
+    Environment { vars, openmp }
+}
+
+fn is_any(name: &OsStr, table: &[&str]) -> bool {
+    let name = name.as_bytes();
+    // Most names share no first letter with the table: look no further for those.
+    if !matches!(name.first(), Some(b'A' | b'D' | b'F' | b'H' | b'I' | b'M' | b'O' | b'P' | b'S')) {
+        return false;
+    }
+    table.iter().any(|entry| match entry.strip_suffix('*') {
+        Some(begin) => name.starts_with(begin.as_bytes()),
+        None => name == entry.as_bytes(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left(names: &[&str]) -> Vec<String> {
+        let vars = names.iter().map(|name| (OsString::from(name), OsString::from("1")));
+        strip(vars).vars.into_iter().map(|(name, _)| name.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn every_entry_is_left_out() {
+        for entry in STRIPPED {
+            let name = entry.replace('*', "X");
+            assert_eq!(left(&["HOME", &name]), ["HOME"], "{entry}");
+            assert!(entry.starts_with(['A', 'D', 'F', 'H', 'I', 'M', 'O', 'P', 'S']), "{entry}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_the_job_or_the_user_stays() {
+        let stay = [
+            "PATH",
+            "SLURM_JOB_ID",
+            "SLURM_SUBMIT_DIR",
+            "SLURM_JOB_NODELIST",
+            "SLURM_ARRAY_TASK_ID",
+            "OMPI_MCA_btl",
+            "OMPI_ALLOW_RUN_AS_ROOT",
+            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM",
+            "PMIX_MCA_gds",
+            "PMI",
+            "DC_GRACE",
+            "DC_LOG",
+            "DC_STARTER",
+            "DC_MY_OWN",
+            "OMP_NUM_THREADS",
+        ];
+        assert_eq!(left(&stay), stay);
+    }
+
+    #[test]
+    fn openmp_of_an_outer_rank_is_not_the_users() {
+        let all = ["OMP_NUM_THREADS", "OMP_PLACES", "OMP_PROC_BIND"];
+        assert_eq!(left(&all), all);
+        assert_eq!(left(&["DC_RANK", "DC_CPUS", all[0], all[1], all[2], "OMP_STACKSIZE"]), ["OMP_STACKSIZE"]);
+        assert_eq!(left(&["DC_RANK", "DC_CPUS", all[0]]), [all[0]], "one alone is the user's");
+        let vars = [(OsString::from(all[1]), OsString::new())];
+        assert_eq!(strip(vars).openmp, Some(all[1]));
+    }
+}

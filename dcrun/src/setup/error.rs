@@ -1,0 +1,177 @@
+//! Why a job cannot be begun or gone on with: one line each, with what to do about it.
+
+use super::kernel::KernelError;
+use dc_model::domain::DomainError;
+use dc_model::exit;
+use dc_model::list::ListError;
+use dc_spool::files::{FileError, shown};
+use dc_spool::job::JobError;
+use dc_spool::spool::SpoolError;
+use dcd::spawn::SpawnError;
+use dcd::topology::TopologyError;
+use dcsched_core::job::ReplayError;
+use std::io;
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// Why there is no job to run.
+#[derive(Debug, Error)]
+pub enum SetupError {
+    /// The kernel cannot be run.
+    #[error("cannot run the kernel: {0}")]
+    Kernel(#[from] KernelError),
+    /// A file of the user's cannot be read.
+    #[error("cannot read {}: {source}", shown(path))]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The domain's file is not a domain.
+    #[error("{}: {source}", shown(path))]
+    Domain {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: DomainError,
+    },
+    /// The list's file is not a list.
+    #[error("{}: {source}", shown(path))]
+    List {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: ListError,
+    },
+    /// Every subtask of the list costs nothing.
+    #[error("{}: every subtask has 0 cells, so that there is nothing to run", shown(path))]
+    NothingToDo {
+        /// The list.
+        path: PathBuf,
+    },
+    /// A subtask needs more cores than there are.
+    #[error("{what} needs {cores} cores, but this process may use {allowed}; ask for fewer with {remedy}")]
+    Cores {
+        /// What asks.
+        what: String,
+        /// For so many.
+        cores: u32,
+        /// So many there are.
+        allowed: usize,
+        /// Where to ask for fewer.
+        remedy: &'static str,
+    },
+    /// Arguments that no process could be given.
+    #[error(
+        "subtask {subtask} has {bytes} bytes of arguments; {max} is the most that can be passed on: put them into a file"
+    )]
+    Arguments {
+        /// Which.
+        subtask: String,
+        /// So many.
+        bytes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// The working directory is none.
+    #[error("-D {}: {source}", shown(path))]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// dcrun's own working directory is gone.
+    #[error("the working directory cannot be told: {0}; go to another one")]
+    NoDirectory(#[source] io::Error),
+    /// The merged file could not be put where it should go.
+    #[error("--merge into {}: {why}", shown(target))]
+    Target {
+        /// Which.
+        target: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The event file cannot be opened.
+    #[error("--json={}: {source}", shown(path))]
+    Events {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Nowhere to keep the job's files.
+    #[error("neither XDG_STATE_HOME nor HOME is set: say with --spool DIR where the job's files are to be")]
+    NoHome,
+    /// The directory above the job's cannot be made.
+    #[error("{0}; say with --spool DIR where the job's files are to be")]
+    StateDirectory(#[source] FileError),
+    /// The job's directory.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The job's record.
+    #[error(transparent)]
+    Job(#[from] JobError),
+    /// The topology.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// The starter.
+    #[error(transparent)]
+    Starter(#[from] SpawnError),
+    /// Something the system refused.
+    #[error("cannot {what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The kernel of a resumed job is another one now.
+    #[error(
+        "the kernel {} has changed since the job was started: results would not belong together; --force goes on all the same",
+        shown(path)
+    )]
+    KernelChanged {
+        /// Its file.
+        path: PathBuf,
+    },
+    /// The domain of a resumed job is another one now.
+    #[error(
+        "the domain {} has changed since the job was started: its blocks would not fit it; {remedy}",
+        shown(path)
+    )]
+    DomainChanged {
+        /// Its file.
+        path: PathBuf,
+        /// What helps.
+        remedy: &'static str,
+    },
+    /// A fill value for a job that merges no grid.
+    #[error("--fill: this job merges no grid; leave it out")]
+    NoGrid,
+    /// The journal contradicts itself.
+    #[error("{}: {error}; dcspool dump shows it, the job must be started anew", shown(dir))]
+    Replay {
+        /// The job's directory.
+        dir: PathBuf,
+        /// Where.
+        error: ReplayError,
+    },
+}
+
+impl SetupError {
+    /// dcrun's exit status.
+    #[must_use]
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Kernel(error) => error.status(),
+            _ => exit::DC_ERROR,
+        }
+    }
+
+    /// For what the system refuses without the user's doing.
+    pub fn system(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { what, source }
+    }
+}

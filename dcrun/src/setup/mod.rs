@@ -1,0 +1,141 @@
+//! From a checked command line to a job that can run: its subtasks, its directory, its starter.
+
+mod environment;
+mod error;
+mod kernel;
+mod machine;
+mod merge_target;
+mod new;
+mod place_of_files;
+pub mod plan;
+mod resume;
+mod work;
+
+pub use error::SetupError;
+pub use machine::Crew;
+pub use new::{new, plan_only};
+pub use resume::{Resumption, resume};
+
+use crate::request::View;
+use dc_model::wire::Hello;
+use dc_model::{Domain, Topology};
+use dc_spool::job::{Bind as RecordBind, JobRecord};
+use dc_spool::journal::Writer;
+use dc_spool::spool::Spool;
+use dcsched_core::job::{Job, JobSpec, Need};
+use dcsched_core::place::Bind;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// What dcrun was started in.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Its working directory.
+    pub cwd: PathBuf,
+    /// Its environment, before anything was added.
+    pub vars: Vec<(OsString, OsString)>,
+}
+
+impl Surroundings {
+    /// As they are now.
+    ///
+    /// # Errors
+    /// When the working directory is gone.
+    pub fn now() -> Result<Self, SetupError> {
+        let cwd = std::env::current_dir().map_err(SetupError::NoDirectory)?;
+        Ok(Self { cwd, vars: std::env::vars_os().collect() })
+    }
+
+    /// A variable's value.
+    #[must_use]
+    pub fn var(&self, name: &str) -> Option<&OsStr> {
+        self.vars.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_os_str())
+    }
+}
+
+/// A job that can run.
+#[derive(Debug)]
+pub struct Ready {
+    /// What it is.
+    pub record: JobRecord,
+    /// Its state.
+    pub job: Job,
+    /// Its directory, locked.
+    pub spool: Spool,
+    /// Its journal.
+    pub writer: Writer,
+    /// Its starter, and what it is told first.
+    pub crew: Crew,
+    /// The starter's first message.
+    pub hello: Hello,
+    /// The domain, where results are merged onto its grid.
+    pub domain: Option<Domain>,
+    /// What is expected of it, where somebody wants to know.
+    pub plan: Option<plan::Plan>,
+    /// Whether its subtasks have costs of their own.
+    pub has_costs: bool,
+    /// Whether the user named the directory.
+    pub named_spool: bool,
+    /// An OpenMP variable that the user has set against the cores of a rank.
+    pub openmp: Option<String>,
+}
+
+/// What the core is told.
+fn spec(record: &JobRecord, topology: Topology) -> JobSpec {
+    let options = &record.options;
+    let needs: Vec<_> =
+        record.subtasks.iter().map(|subtask| Need { cells: subtask.cells, cores: subtask.cores }).collect();
+    let ranks_per_core = if options.oversubscribe {
+        let cores_most = needs.iter().map(|need| need.cores).max().unwrap_or(1);
+        let wanted = u64::from(options.ranks) * u64::from(cores_most);
+        u32::try_from(wanted.div_ceil(topology.cores.len() as u64)).unwrap_or(u32::MAX).max(1)
+    } else {
+        1
+    };
+    JobSpec {
+        needs,
+        ranks: options.ranks,
+        restarts: options.restarts,
+        keep_going: options.keep_going,
+        merge: !options.merges.is_empty(),
+        topology,
+        bind: match options.bind {
+            Some(RecordBind::Core) | None => Bind::Core,
+            Some(RecordBind::Numa) => Bind::Numa,
+            Some(RecordBind::None) => Bind::None,
+        },
+        ranks_per_core,
+    }
+}
+
+/// The starter's first message.
+fn hello(record: &JobRecord, spool: &Spool, view: &View, openmp: bool) -> Hello {
+    let mut env = record.env.clone();
+    let mut set = |name: &str, value: &[u8]| env.push([name.as_bytes(), b"=", value].concat());
+    set("DC_JOB_NAME", record.name.as_bytes());
+    set("DC_SUBTASKS_TOTAL", record.subtasks.len().to_string().as_bytes());
+    if let Some(domain) = &record.domain {
+        set("DC_DOMAIN", domain.file.path.as_os_str().as_bytes());
+        set("DC_GRID", format!("{} {}", domain.nx, domain.ny).as_bytes());
+    }
+    Hello {
+        job: record.uuid,
+        spool: spool.path().as_os_str().as_bytes().to_vec(),
+        cwd: record.cwd.as_os_str().as_bytes().to_vec(),
+        program: record.kernel.path.as_os_str().as_bytes().to_vec(),
+        argv: record.argv.clone(),
+        env,
+        ranks: record.options.ranks,
+        grace_ms: view.grace().as_millis() as u64,
+        openmp,
+    }
+}
+
+/// Whether the environment a job was started with leaves OpenMP to dc.
+fn leaves_openmp(record: &JobRecord) -> bool {
+    let sets = |var: &[u8]| {
+        environment::OPENMP.iter().any(|name| var.starts_with(&[name.as_bytes(), b"="].concat()))
+    };
+    !record.env.iter().any(|var| sets(var))
+}

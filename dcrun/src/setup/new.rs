@@ -1,0 +1,198 @@
+//! A new job. What takes long is begun first, and the job's directory is made last, when nothing can go wrong any more
+//! that the user's input is to blame for.
+
+use super::environment::{Environment, strip};
+use super::machine::{Crew, Machine};
+use super::place_of_files::{default_directory, name_of_kernel};
+use super::plan::{Plan, predict};
+use super::work::{Made, make};
+use super::{Ready, SetupError, Surroundings, hello, kernel, leaves_openmp, merge_target, spec};
+use crate::cli::BindWord;
+use crate::request::{NewJob, View, Work};
+use dc_model::{JobUuid, Topology};
+use dc_spool::hash::FileIdentity;
+use dc_spool::job::{Bind, JobOptions, JobRecord};
+use dc_spool::spool::{Spool, SpoolError};
+use dcsched_core::job::Job;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// Makes the job, its directory and its starter.
+///
+/// # Errors
+/// When something is wrong; nothing is left behind then.
+pub fn new(
+    job: &NewJob,
+    directory: Option<&Path>,
+    view: &View,
+    at: &Surroundings,
+) -> Result<Ready, SetupError> {
+    let program = find_kernel(job, at)?;
+    let cwd = rank_directory(job, at)?;
+    let merges = merge_targets(job, view, at)?;
+    let mut machine = Machine::ask()?;
+    let made = make(job, &at.cwd, &mut || machine.topology())?;
+    let crew = Crew::start(made.ranks)?;
+
+    let environment = environment(job, &cwd, at);
+    let name = job.name.clone().unwrap_or_else(|| name_of_kernel(&program));
+    let has_costs = job.work != Work::Plain;
+    let wants_plan = view.json.is_some() || has_costs;
+    let (domain, identity) = made.domain.unzip();
+    let record = JobRecord {
+        uuid: uuid()?,
+        name,
+        kernel: FileIdentity::of(&program).map_err(SpoolError::File)?,
+        argv: job.kernel.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
+        cwd,
+        env: environment.vars.iter().map(|(name, value)| var(name, value)).collect(),
+        options: options(job, view, made.ranks, merges),
+        domain: identity,
+        subtasks: made.subtasks,
+    };
+    let path = match directory {
+        Some(directory) => at.cwd.join(directory),
+        None => default_directory(&record.name, record.uuid, |name| at.var(name).map(OsStr::to_owned))?,
+    };
+    let (spool, writer) = create(&path, directory.is_some(), &record)?;
+    let topology = match machine.topology() {
+        Ok(topology) => topology,
+        Err(error) => {
+            let _ = spool.remove(); // Empty but for what was just made; the first error is the one to tell.
+            return Err(error);
+        }
+    };
+    let spec = spec(&record, topology);
+    let plan = wants_plan.then(|| predict(&spec, made.better_split));
+    let hello = hello(&record, &spool, view, leaves_openmp(&record));
+    let openmp = openmp_against_cores(&environment, job.cores);
+    let named_spool = directory.is_some();
+    Ok(Ready {
+        record,
+        job: Job::new(spec),
+        spool,
+        writer,
+        crew,
+        hello,
+        domain,
+        plan,
+        has_costs,
+        named_spool,
+        openmp,
+    })
+}
+
+/// What would be run, without running or making anything.
+///
+/// # Errors
+/// When something is wrong with what was asked for.
+pub fn plan_only(
+    job: &NewJob,
+    view: &View,
+    at: &Surroundings,
+) -> Result<(JobRecord, Plan, Topology), SetupError> {
+    let program = if job.kernel.is_empty() { PathBuf::from("job") } else { find_kernel(job, at)? };
+    let cwd = rank_directory(job, at)?;
+    let merges = merge_targets(job, view, at)?;
+    let mut machine = Machine::ask()?;
+    let Made { subtasks, ranks, better_split, .. } = make(job, &at.cwd, &mut || machine.topology())?;
+    let topology = machine.topology()?;
+    let record = JobRecord {
+        uuid: JobUuid([0; 16]),
+        name: job.name.clone().unwrap_or_else(|| name_of_kernel(&program)),
+        kernel: FileIdentity::of_bytes(&program, &[]),
+        argv: Vec::new(),
+        cwd,
+        env: Vec::new(),
+        options: options(job, view, ranks, merges),
+        domain: None,
+        subtasks,
+    };
+    let plan = predict(&spec(&record, topology.clone()), better_split);
+    Ok((record, plan, topology))
+}
+
+fn find_kernel(job: &NewJob, at: &Surroundings) -> Result<PathBuf, SetupError> {
+    let name = job.kernel.first().map_or(OsStr::new(""), |name| name.as_os_str());
+    Ok(kernel::find(name, at.var("PATH"), &at.cwd)?)
+}
+
+fn rank_directory(job: &NewJob, at: &Surroundings) -> Result<PathBuf, SetupError> {
+    let Some(directory) = &job.chdir else { return Ok(at.cwd.clone()) };
+    let path = at.cwd.join(directory);
+    let checked = std::fs::read_dir(&path).map(drop).and_then(|()| std::fs::canonicalize(&path));
+    checked.map_err(|source| SetupError::Directory { path, source })
+}
+
+fn merge_targets(
+    job: &NewJob,
+    view: &View,
+    at: &Surroundings,
+) -> Result<Vec<dc_spool::job::MergeTarget>, SetupError> {
+    let targets = job.merge.iter().map(|merge| merge_target::check(merge, view.fill.as_ref(), &at.cwd));
+    targets.collect()
+}
+
+fn environment(job: &NewJob, cwd: &Path, at: &Surroundings) -> Environment {
+    let mut environment = strip(at.vars.iter().cloned());
+    if job.chdir.is_some() {
+        for (name, value) in &mut environment.vars {
+            if name == "PWD" {
+                *value = cwd.as_os_str().to_owned();
+            }
+        }
+    }
+    environment
+}
+
+fn var(name: &OsStr, value: &OsStr) -> Vec<u8> {
+    [name.as_bytes(), b"=", value.as_bytes()].concat()
+}
+
+fn options(job: &NewJob, view: &View, ranks: u32, merges: Vec<dc_spool::job::MergeTarget>) -> JobOptions {
+    JobOptions {
+        ranks,
+        cores: job.cores,
+        restarts: job.restarts,
+        keep_going: job.keep_going,
+        bind: job.bind.map(|word| match word {
+            BindWord::Core => Bind::Core,
+            BindWord::Numa => Bind::Numa,
+            BindWord::None => Bind::None,
+        }),
+        oversubscribe: job.oversubscribe,
+        label: view.label,
+        keep: view.keep,
+        time_limit_ms: view.time_limit.map(|limit| limit.as_millis() as u64),
+        grace_ms: view.grace().as_millis() as u64,
+        merges,
+    }
+}
+
+fn uuid() -> Result<JobUuid, SetupError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| SetupError::System { what: "draw a job's number", source: std::io::Error::other(e) })?;
+    Ok(JobUuid(bytes))
+}
+
+fn create(
+    path: &Path,
+    named: bool,
+    record: &JobRecord,
+) -> Result<(Spool, dc_spool::journal::Writer), SetupError> {
+    if !named {
+        Spool::make_parents(path).map_err(SetupError::StateDirectory)?;
+    }
+    Ok(Spool::create(path, record)?)
+}
+
+/// The user's own number of threads, where it is not that of a rank's cores.
+fn openmp_against_cores(environment: &Environment, cores: u32) -> Option<String> {
+    environment.openmp?;
+    let (_, threads) = environment.vars.iter().find(|(name, _)| name == "OMP_NUM_THREADS")?;
+    let threads = threads.to_string_lossy();
+    (threads != cores.to_string())
+        .then(|| format!("OMP_NUM_THREADS={threads} is left as you set it; a subtask has {cores} cores (-c)"))
+}

@@ -1,0 +1,100 @@
+//! A job that is gone on with: found, locked, compared with what it was, and swept of what its last run left.
+
+use super::machine::{Crew, Machine};
+use super::{Ready, SetupError, Surroundings, hello, kernel, leaves_openmp, spec, work};
+use crate::request::View;
+use dc_model::Domain;
+use dc_spool::hash::FileIdentity;
+use dc_spool::job::{JobRecord, MergeKind};
+use dc_spool::spool::{Resumed, Spool, SpoolError};
+use dcsched_core::job::{Job, JobPhase};
+use std::path::Path;
+
+/// What there is to go on with.
+#[derive(Debug)]
+pub enum Resumption {
+    /// The job.
+    Ready(Box<Ready>),
+    /// Nothing: it has succeeded.
+    Succeeded {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Takes a job up again.
+///
+/// # Errors
+/// When it cannot be gone on with; it is left as it was then.
+pub fn resume(
+    directory: &Path,
+    force: bool,
+    view: &mut View,
+    at: &Surroundings,
+) -> Result<Resumption, SetupError> {
+    let mut machine = Machine::ask()?;
+    let Resumed { spool, job: mut record, replay } = Spool::resume(&at.cwd.join(directory))?;
+    view.inherit(&record.options);
+    if let Some(fill) = &view.fill {
+        let mut grids =
+            record.options.merges.iter_mut().filter(|merge| merge.kind == MergeKind::Grid).peekable();
+        grids.peek().ok_or(SetupError::NoGrid)?;
+        grids.for_each(|merge| merge.fill = Some(fill.clone()));
+    }
+    let spec = spec(&record, machine.topology()?);
+    let records = replay.records.iter().map(|(_, record)| record);
+    let job = Job::replay(spec, records)
+        .map_err(|error| SetupError::Replay { dir: spool.path().to_owned(), error })?;
+    if job.durable().phase == JobPhase::Ended(dc_model::exit::OK) {
+        return Ok(Resumption::Succeeded { name: record.name });
+    }
+    check_kernel(&mut record, force)?;
+    let domain = check_domain(&record, force)?;
+    // Ranks of a run that was killed may still be dying, or hide from their starter's end.
+    dcd::sweep::sweep_job(record.uuid).map_err(SetupError::system("end what the job's last run left"))?;
+    let crew = Crew::start(record.options.ranks)?;
+    let writer = spool.next_epoch(&replay)?;
+    let hello = hello(&record, &spool, view, leaves_openmp(&record));
+    Ok(Resumption::Ready(Box::new(Ready {
+        record,
+        job,
+        spool,
+        writer,
+        crew,
+        hello,
+        domain,
+        plan: None,
+        has_costs: false,
+        named_spool: true,
+        openmp: None,
+    })))
+}
+
+fn check_kernel(record: &mut JobRecord, force: bool) -> Result<(), SetupError> {
+    let path = record.kernel.path.clone();
+    kernel::find(path.as_os_str(), None, Path::new("/"))?;
+    let found = FileIdentity::of(&path).map_err(SpoolError::File)?;
+    if found.same_content(&record.kernel) || force {
+        return Ok(());
+    }
+    Err(SetupError::KernelChanged { path })
+}
+
+/// The domain again, where results are put onto its grid. A forced other one must still have the same shape.
+fn check_domain(record: &JobRecord, force: bool) -> Result<Option<Domain>, SetupError> {
+    let Some(identity) = &record.domain else { return Ok(None) };
+    let path = identity.file.path.clone();
+    let bytes = work::read(&path)?;
+    let is_same = FileIdentity::of_bytes(&path, &bytes).same_content(&identity.file);
+    if !is_same && !force {
+        return Err(SetupError::DomainChanged { path, remedy: "--force goes on all the same" });
+    }
+    let domain = Domain::read(&bytes).map_err(|source| SetupError::Domain { path: path.clone(), source })?;
+    if (domain.nx(), domain.ny()) != (identity.nx, identity.ny) {
+        return Err(SetupError::DomainChanged {
+            path,
+            remedy: "its grid has another shape now: put it back",
+        });
+    }
+    Ok(Some(domain))
+}

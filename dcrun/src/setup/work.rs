@@ -1,0 +1,130 @@
+//! The subtasks of a new job: plain ones, a list's, or blocks of a domain.
+
+use super::SetupError;
+use crate::request::{NewJob, Split, Work};
+use dc_model::{Domain, Subtask, Topology, list};
+use dc_spool::hash::FileIdentity;
+use dc_spool::job::{DomainIdentity, DomainKind, Subtasks};
+use dcsched_core::partition::Splitter;
+use std::path::Path;
+
+/// The most bytes of arguments a subtask may add.
+const ARGUMENT_BYTES_MAX: usize = 1 << 20;
+
+/// What a job is made of.
+#[derive(Debug)]
+pub struct Made {
+    /// The subtasks.
+    pub subtasks: Subtasks,
+    /// Lanes.
+    pub ranks: u32,
+    /// The domain, and what its file was.
+    pub domain: Option<(Domain, DomainIdentity)>,
+    /// A number of blocks that would end sooner.
+    pub better_split: Option<u32>,
+}
+
+/// Makes the subtasks. The topology is asked for only where a number depends on it.
+///
+/// # Errors
+/// When a file cannot be read or used, or too many cores are asked for.
+pub fn make(
+    job: &NewJob,
+    cwd: &Path,
+    topology: &mut dyn FnMut() -> Result<Topology, SetupError>,
+) -> Result<Made, SetupError> {
+    match &job.work {
+        Work::Plain => plain(job, topology),
+        Work::List { file } => listed(job, &cwd.join(file), topology),
+        Work::Domain { file, split } => cut(job, &cwd.join(file), *split, topology),
+    }
+}
+
+type Machine<'a> = &'a mut dyn FnMut() -> Result<Topology, SetupError>;
+
+fn plain(job: &NewJob, topology: Machine<'_>) -> Result<Made, SetupError> {
+    if job.cores > 1 {
+        check_cores(job.cores, &topology()?)?;
+    }
+    let ranks = job.ranks.unwrap_or(1);
+    let subtasks = Subtasks::plain(ranks, 1, job.cores).unwrap_or_default();
+    Ok(Made { subtasks, ranks, domain: None, better_split: None })
+}
+
+fn check_cores(cores: u32, topology: &Topology) -> Result<(), SetupError> {
+    let allowed = topology.cores.len();
+    if cores as usize <= allowed {
+        return Ok(());
+    }
+    Err(SetupError::Cores { what: "a subtask".to_owned(), cores, allowed, remedy: "-c" })
+}
+
+fn listed(job: &NewJob, file: &Path, topology: Machine<'_>) -> Result<Made, SetupError> {
+    let bytes = read(file)?;
+    let subtasks =
+        list::read(&bytes, job.cores).map_err(|source| SetupError::List { path: file.to_owned(), source })?;
+    if subtasks.iter().all(|subtask| subtask.cells == 0) {
+        return Err(SetupError::NothingToDo { path: file.to_owned() });
+    }
+    if let Some(most) = subtasks.iter().filter(|s| s.cores > 1).max_by_key(|s| s.cores) {
+        let allowed = topology()?.cores.len();
+        if most.cores as usize > allowed {
+            let what = format!("subtask {}", most.name.as_deref().unwrap_or("of the list"));
+            return Err(SetupError::Cores { what, cores: most.cores, allowed, remedy: "-c or in the list" });
+        }
+    }
+    for subtask in &subtasks {
+        let bytes: usize = subtask.args.iter().map(Vec::len).sum();
+        if bytes > ARGUMENT_BYTES_MAX {
+            let subtask = subtask.name.as_deref().unwrap_or_default().to_owned();
+            return Err(SetupError::Arguments { subtask, bytes, max: ARGUMENT_BYTES_MAX });
+        }
+    }
+    let ranks = job.ranks.unwrap_or(subtasks.len() as u32);
+    // The list's reader has counted them.
+    let subtasks = Subtasks::from_list(subtasks).unwrap_or_default();
+    Ok(Made { subtasks, ranks, domain: None, better_split: None })
+}
+
+fn cut(job: &NewJob, file: &Path, split: Split, topology: Machine<'_>) -> Result<Made, SetupError> {
+    let bytes = read(file)?;
+    let domain =
+        Domain::read(&bytes).map_err(|source| SetupError::Domain { path: file.to_owned(), source })?;
+    let topology = topology()?;
+    check_cores(job.cores, &topology)?;
+    let fitting = (topology.cores.len() as u32 / job.cores).max(1);
+    let ranks = job.ranks.unwrap_or(fitting);
+    let slots = if job.oversubscribe { ranks } else { ranks.min(fitting) };
+    let splitter = Splitter::new(&domain);
+    let (parts, better_split) = match (split, job.ranks) {
+        (Split::Blocks(parts), _) | (Split::Default, Some(parts)) => (parts, better(&splitter, parts, slots)),
+        (Split::Auto, _) | (Split::Default, None) => (splitter.choose_parts(slots).parts, None),
+    };
+    let pieces = splitter.split(parts);
+    let subtasks = pieces
+        .iter()
+        .map(|piece| Subtask { block: Some(piece.block), ..Subtask::plain(piece.cells, job.cores) });
+    let subtasks = Subtasks::from_list(subtasks).unwrap_or_default();
+    let identity = DomainIdentity {
+        file: FileIdentity::of_bytes(file, &bytes),
+        nx: domain.nx(),
+        ny: domain.ny(),
+        kind: if domain.is_mask() { DomainKind::Mask } else { DomainKind::Weights },
+    };
+    Ok(Made { subtasks, ranks, domain: Some((domain, identity)), better_split })
+}
+
+/// A number of blocks that ends sooner, when the one asked for is not good.
+fn better(splitter: &Splitter<'_>, parts: u32, slots: u32) -> Option<u32> {
+    let asked = splitter.predict(parts, slots);
+    if asked.is_good() {
+        return None;
+    }
+    let best = splitter.choose_parts(slots);
+    (best.makespan < asked.makespan).then_some(best.parts)
+}
+
+/// Reads a whole file of the user's.
+pub fn read(path: &Path) -> Result<Vec<u8>, SetupError> {
+    std::fs::read(path).map_err(|source| SetupError::Read { path: path.to_owned(), source })
+}

@@ -1,0 +1,62 @@
+//! Numbers as people read them: durations, counts, per cents.
+
+/// A duration: `0.4 s`, `12 s`, `1:05`, `2:03:04`, `3-04:05:06`.
+#[must_use]
+pub fn duration(ns: u64) -> String {
+    let s = ns / 1_000_000_000;
+    let (days, hours, minutes, seconds) = (s / 86_400, s / 3600 % 24, s / 60 % 60, s % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) if s < 10 => format!("{}.{} s", s, ns / 100_000_000 % 10),
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes}:{seconds:02}"),
+        (0, _, _) => format!("{hours}:{minutes:02}:{seconds:02}"),
+        _ => format!("{days}-{hours:02}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+/// A count with its thousands apart.
+#[must_use]
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Whole per cents, rounded down: 100 only when all is done.
+#[must_use]
+pub fn percent(part: u64, whole: u64) -> u64 {
+    if whole == 0 { 100 } else { (u128::from(part) * 100 / u128::from(whole)).min(100) as u64 }
+}
+
+/// The singular for 1, else the plural.
+#[must_use]
+pub fn plural(n: u64, one: &'static str, many: &'static str) -> &'static str {
+    if n == 1 { one } else { many }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        let s = 1_000_000_000;
+        let shown: Vec<_> = [0, s * 4 / 10, 9 * s, 59 * s, 65 * s, 3600 * s, 90_061 * s].map(duration).into();
+        assert_eq!(shown, ["0.0 s", "0.4 s", "9.0 s", "59 s", "1:05", "1:00:00", "1-01:01:01"]);
+    }
+
+    #[test]
+    fn counts() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            [percent(1, 3), percent(3, 3), percent(0, 0), percent(u64::MAX, u64::MAX)],
+            [33, 100, 100, 100]
+        );
+    }
+}

@@ -1,0 +1,8 @@
+//! What dcrun says, one file a subject: text out of values, nothing is written here.
+
+pub mod amount;
+pub mod balance;
+pub mod failure;
+pub mod plan;
+pub mod progress;
+pub mod state;

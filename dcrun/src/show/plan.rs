@@ -1,0 +1,85 @@
+//! A plan as a page of text.
+
+use super::balance;
+use crate::events::{self, Event};
+use crate::setup::plan::Plan;
+use dc_model::{CpuSet, SubtaskId, Topology};
+use dc_spool::job::JobRecord;
+use std::fmt::Write as _;
+
+/// The whole page: the head, then one line a subtask.
+#[must_use]
+pub fn page(record: &JobRecord, plan: &Plan, topology: &Topology) -> String {
+    let mut out = String::new();
+    // Writing into a string cannot fail.
+    let _ = writeln!(
+        out,
+        "job {} on {}: {} cores allowed (CPUs {}), {} ranks, {} at a time",
+        record.name,
+        topology.host.escape_debug(),
+        plan.cores,
+        topology.cpus(),
+        plan.lanes,
+        plan.slots
+    );
+    for line in balance::lines(plan, record.subtasks.len()) {
+        let _ = writeln!(out, "{line}");
+    }
+    let _ = writeln!(out, "predicted makespan {} cells a core", plan.makespan);
+    let _ = writeln!(
+        out,
+        "\n{:>8}  {:>12}  {:>5}  {:>7}  {:<23} name",
+        "subtask", "cells", "rank", "cpus", "block"
+    );
+    for (id, (subtask, seat)) in record.subtasks.iter().zip(&plan.seats).enumerate() {
+        let (rank, cpus) = match seat {
+            Some((rank, cpus)) => (rank.to_string(), shown_cpus(cpus)),
+            None => ("-".to_owned(), "-".to_owned()),
+        };
+        let block = subtask.block.map_or_else(|| "-".to_owned(), |block| block.to_string());
+        let name = subtask.shown(SubtaskId(id as u32));
+        let _ = writeln!(out, "{id:>8}  {:>12}  {rank:>5}  {cpus:>7}  {block:<23} {name}", subtask.cells);
+    }
+    out
+}
+
+/// The same as objects: the plan, then one a subtask.
+#[must_use]
+pub fn all_events<'a>(record: &'a JobRecord, plan: &Plan, host: &'a str) -> Vec<Event<'a>> {
+    let head = Event::Plan {
+        name: &record.name,
+        host,
+        cores: plan.cores,
+        lanes: plan.lanes,
+        slots: plan.slots,
+        subtasks_total: record.subtasks.len(),
+        cells_total: plan.cells_total,
+        balance: plan.balance,
+        makespan: plan.makespan,
+        efficiency: plan.efficiency,
+        better_split: plan.better_split,
+    };
+    let subtasks = record.subtasks.iter().zip(&plan.seats).enumerate().map(|(id, (subtask, seat))| {
+        let (rank, cpus) =
+            seat.as_ref().map_or((None, Vec::new()), |(rank, cpus)| (Some(*rank), events::cpus(cpus)));
+        Event::Subtask {
+            id: id as u32,
+            name: subtask.shown(SubtaskId(id as u32)),
+            cells: subtask.cells,
+            block: subtask.block.map(events::block),
+            rank,
+            cpus,
+        }
+    });
+    std::iter::once(head).chain(subtasks).collect()
+}
+
+/// The same as lines without times.
+#[must_use]
+pub fn events(record: &JobRecord, plan: &Plan, host: &str) -> Vec<Vec<u8>> {
+    all_events(record, plan, host).iter().map(|event| events::line(event, None)).collect()
+}
+
+fn shown_cpus(cpus: &CpuSet) -> String {
+    if cpus.is_empty() { "any".to_owned() } else { cpus.to_string() }
+}
