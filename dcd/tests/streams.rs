@@ -147,6 +147,39 @@ fn bye_waits_for_what_runs_and_for_its_output() {
 }
 
 #[test]
+fn who_closes_the_output_hangs_nobody() {
+    let mut job = Job::shell();
+    job.run(0, "head -c 3000000 /dev/zero; exit 3");
+    job.started(0);
+    job.starter.output.shutdown(std::net::Shutdown::Both).unwrap();
+    assert_eq!(job.ended(0), Outcome::Exited(3));
+    // And nobody spins over it.
+    let starter = job.starter.pid;
+    let ticks = || {
+        let stat = std::fs::read_to_string(format!("/proc/{starter}/stat")).unwrap();
+        let after = stat[stat.rfind(')').unwrap() + 1..].split_whitespace();
+        after.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum::<u64>()
+    };
+    let before = ticks();
+    job.run(1, "exec sleep 0.5");
+    assert_eq!(job.ended(1), Outcome::Exited(0));
+    assert!(ticks() - before < 20, "hundredths of a second of CPU time in half a second");
+}
+
+#[test]
+fn more_ranks_than_files_may_be_open() {
+    let mut job = Job::with(|hello| hello.ranks = 700);
+    let text = job.output_of("ulimit -Sn; ulimit -Hn");
+    let (soft, hard) = nix::sys::resource::getrlimit(nix::sys::resource::Resource::RLIMIT_NOFILE).unwrap();
+    let shown = |limit: u64| if limit == u64::MAX { "unlimited".to_owned() } else { limit.to_string() };
+    assert_eq!(text, format!("{}\n{}\n", shown(soft), shown(hard)), "ranks keep the limits of dcrun");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", job.starter.pid)).unwrap();
+    let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let own: u64 = files.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(own >= 1464.min(hard), "{files}");
+}
+
+#[test]
 fn a_pipe_that_others_hold_is_read_for_a_second_and_closed() {
     let mut job = Job::shell();
     job.run(0, "echo first; exec sleep 600");

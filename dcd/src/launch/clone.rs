@@ -174,6 +174,10 @@ unsafe fn become_rank(shared: &Shared<'_>, report: *mut Report) -> Result<(), Fa
         }
         tried(LaunchStage::Streams, libc::dup2(plan.stdout.as_raw_fd(), libc::STDOUT_FILENO))?;
         tried(LaunchStage::Streams, libc::dup2(plan.stderr.as_raw_fd(), libc::STDERR_FILENO))?;
+        if let Some((soft, hard)) = plan.files_max {
+            let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+            tried(LaunchStage::Streams, libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit))?;
+        }
         // Handlers are gone at exec by themselves; what Rust ignores would stay ignored.
         tried(
             LaunchStage::Signals,

@@ -30,6 +30,7 @@ impl Words {
             stdout: self.null.as_fd(),
             stderr: self.null.as_fd(),
             mask: &self.mask,
+            files_max: None,
         }
     }
 }

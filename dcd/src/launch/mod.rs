@@ -33,6 +33,8 @@ pub struct Plan<'a> {
     pub stderr: BorrowedFd<'a>,
     /// The signal mask it begins with.
     pub mask: &'a SigSet,
+    /// The soft and hard limit of open files it begins with; `None`: the launcher's own.
+    pub files_max: Option<(u64, u64)>,
 }
 
 /// A rank whose exec has succeeded.

@@ -3,7 +3,8 @@
 
 use nix::unistd::Pid;
 use std::fs::File;
-use std::io::{self, Read, Seek};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// The children of all threads of a process, as they are now; none when it is gone.
@@ -51,11 +52,17 @@ impl Own {
     /// # Errors
     /// When /proc cannot be read.
     pub fn now(&mut self) -> io::Result<Vec<Pid>> {
-        let Some(list) = &mut self.list else { return by_parent(nix::unistd::getpid()) };
-        list.rewind()?;
-        self.text.clear();
-        list.read_to_end(&mut self.text)?;
-        Ok(numbers(&self.text).collect())
+        let Some(list) = &self.list else { return by_parent(nix::unistd::getpid()) };
+        let mut filled = 0;
+        loop {
+            if filled == self.text.len() {
+                self.text.resize(filled + 4096, 0);
+            }
+            match list.read_at(&mut self.text[filled..], filled as u64)? {
+                0 => return Ok(numbers(&self.text[..filled]).collect()),
+                bytes => filled += bytes,
+            }
+        }
     }
 }
 

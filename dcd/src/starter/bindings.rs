@@ -17,11 +17,10 @@ const NEXT_LOOK: Duration = Duration::from_secs(30);
 const SPREAD_MS: u64 = 5000;
 
 impl Starter {
-    /// An attempt was launched: when it is bound, it will be looked at.
+    /// An attempt was launched: it will be looked at.
     pub(super) fn want_first_look(&mut self, key: AttemptKey) {
-        let Some(entry) = self.table.get(key) else { return };
-        if let (false, Some(process)) = (entry.launch.cpus.is_empty(), entry.process) {
-            self.timers.set(process.since + FIRST_LOOK, Timer::Binding(key));
+        if let Some(process) = self.table.get(key).and_then(|entry| entry.process) {
+            self.timers.set(process.since + FIRST_LOOK, Timer::Look(key));
         }
     }
 
@@ -29,6 +28,13 @@ impl Starter {
     pub(super) fn on_look(&mut self, key: AttemptKey, now: Instant) {
         let Some(entry) = self.table.get(key) else { return };
         let (Some(process), None) = (entry.process, &entry.report) else { return };
+        if let Some(job) = &mut self.job {
+            // A rank that runs so long may make checkpoints.
+            job.wake_keeper(self.lookups.way_back());
+        }
+        if entry.launch.cpus.is_empty() {
+            return;
+        }
         let launch = &entry.launch;
         if let Some(found) = elsewhere(process.pid, launch) {
             self.control.tell(&FromStarter::Rebound {
@@ -40,7 +46,7 @@ impl Starter {
             return;
         }
         let spread = Duration::from_millis(u64::from(launch.rank.0).wrapping_mul(997) % SPREAD_MS);
-        self.timers.set(now + NEXT_LOOK + spread, Timer::Binding(key));
+        self.timers.set(now + NEXT_LOOK + spread, Timer::Look(key));
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::env::Environment;
 use super::keeper::Keeper;
+use super::lookups::Answers;
 use crate::launch::Refused;
 use crate::process::calls::affinity;
 use dc_model::wire::Hello;
@@ -10,6 +11,7 @@ use dc_spool::files::Dir;
 use dc_spool::progress::Slots;
 use dc_spool::result::Results;
 use nix::errno::Errno;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
 use std::ffi::{CString, NulError, OsString};
 use std::os::fd::OwnedFd;
@@ -34,6 +36,8 @@ pub struct Job {
     pub env: Environment,
     /// Between a signal and SIGKILL.
     pub grace: Duration,
+    /// The limits of open files that ranks begin with, where the starter's own were raised for its pipes.
+    pub files_max: Option<(u64, u64)>,
     /// What ranks say of themselves.
     pub slots: Option<Slots>,
     /// What ranks hand over.
@@ -56,10 +60,6 @@ impl Job {
         let spool = PathBuf::from(OsString::from_vec(hello.spool.clone()));
         let slots = Slots::from_fd(progress, hello.ranks)
             .map_err(|e| missing.push(format!("the ranks' progress is not seen: the progress file {e}")));
-        let keeper = Keeper::watch(&spool).unwrap_or_else(|errno| {
-            missing.push(format!("old checkpoints are removed at restarts only: no watch on them: {errno}"));
-            Keeper::Blind
-        });
         Ok(Self {
             uuid: hello.job,
             program: CString::new(&hello.program[..])?,
@@ -67,9 +67,10 @@ impl Job {
             cwd: (!entered).then_some(cwd),
             env: Environment::new(hello, &host, std::process::id(), allowed)?,
             grace: Duration::from_millis(hello.grace_ms),
+            files_max: raise_files_max(hello.ranks),
             slots: slots.ok(),
             results: try_results(&spool, hello.job, missing),
-            keeper,
+            keeper: Keeper::Asleep,
             spool,
         })
     }
@@ -79,6 +80,24 @@ impl Job {
     pub fn place(&self) -> (&Path, JobUuid) {
         (&self.spool, self.uuid)
     }
+
+    /// Checkpoints are there, or may come: from now on they are pruned.
+    pub fn wake_keeper(&mut self, answers: Answers) {
+        self.keeper.wake(&self.spool, self.uuid, answers);
+    }
+}
+
+/// Makes room for two pipes a rank, if there is not enough. Ranks keep the old limits, as programs that count on a
+/// small number expect. Where it cannot be raised, launches are refused one by one.
+fn raise_files_max(ranks: u32) -> Option<(u64, u64)> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    // Both ends of two pipes while a rank is launched, two ends after; and the starter's own.
+    let wanted = u64::from(ranks) * 2 + 64;
+    if wanted <= soft {
+        return None;
+    }
+    setrlimit(Resource::RLIMIT_NOFILE, wanted.min(hard), hard).ok()?;
+    Some((soft, hard))
 }
 
 fn try_results(spool: &Path, job: JobUuid, missing: &mut Vec<String>) -> Option<Results> {

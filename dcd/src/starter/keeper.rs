@@ -1,5 +1,6 @@
 //! Keeps the last valid checkpoints of each subtask and removes what is older: a thread woken by the directories
-//! themselves. Until the first checkpoint is made there is no thread, only one watched directory.
+//! themselves. It begins when a rank has run for a while or says that it has made checkpoints: a job of short ranks
+//! goes without, because closing an inotify descriptor takes longer than such a job.
 
 use super::lookups::{Answer, Answers, CHECKPOINTS_KEPT};
 use dc_model::{JobUuid, SubtaskId};
@@ -15,70 +16,74 @@ use std::ffi::OsStr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 /// Pruning reads checkpoints whole: one that is written all the time must not take a core for that.
 const ROUNDS_APART: Duration = Duration::from_millis(100);
 
+/// Without inotify, how often to look.
+const BLIND_LOOKS_APART_MS: u16 = 10_000;
+/// How long the starter's end waits for the last round.
+const LAST_ROUND_MAX: Duration = Duration::from_secs(2);
+
 /// The loop's side of it.
 #[derive(Debug)]
 pub enum Keeper {
-    /// Nothing to keep yet: readable when the first directory is made.
-    Asleep(Inotify),
-    /// A thread does it; subtasks that have come to rest are told to it.
-    Awake(Sender<SubtaskId>, Arc<EventFd>),
-    /// The system lets us watch no directory: pruning happens before launches alone.
-    Blind,
+    /// Nothing to keep yet.
+    Asleep,
+    /// A thread does it.
+    Awake {
+        /// Subtasks that have come to rest.
+        at_rest: Sender<SubtaskId>,
+        /// Wakes the thread.
+        bell: Arc<EventFd>,
+        /// Ends with the thread.
+        done: Receiver<()>,
+    },
 }
 
 impl Keeper {
-    /// Watches a job's directory of checkpoints.
-    ///
-    /// # Errors
-    /// When it cannot be watched; then use [`Keeper::Blind`].
-    pub fn watch(spool: &Path) -> nix::Result<Self> {
-        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
-        inotify.add_watch(&spool.join(layout::CKPT), made_or_moved() | AddWatchFlags::IN_ONLYDIR)?;
-        Ok(Self::Asleep(inotify))
-    }
-
-    /// What to wait for while there is no thread.
-    #[must_use]
-    pub fn trigger(&self) -> Option<&Inotify> {
-        match self {
-            Self::Asleep(inotify) => Some(inotify),
-            Self::Awake(..) | Self::Blind => None,
-        }
-    }
-
-    /// Begins the thread, if there is none: checkpoints are there, or come now.
+    /// Begins the thread, if there is none: checkpoints are there, or may come.
     pub fn wake(&mut self, spool: &Path, job: JobUuid, answers: Answers) {
-        let Self::Asleep(_) = self else { return };
+        let Self::Asleep = self else { return };
         let Ok(bell) = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK) else { return };
-        let (bell, (send, receive)) = (Arc::new(bell), channel());
-        let awake = Self::Awake(send, Arc::clone(&bell));
-        let Self::Asleep(inotify) = std::mem::replace(self, awake) else { return };
+        let bell = Arc::new(bell);
+        let ((at_rest, receive), (ending, done)) = (channel(), channel());
         let round = Round {
             spool: spool.to_owned(),
             job,
-            inotify,
+            inotify: None,
+            bell: Arc::clone(&bell),
             answers,
             watched: HashMap::new(),
             dirty: BTreeSet::new(),
             at_rest: BTreeSet::new(),
         };
         let thread = std::thread::Builder::new().name("keeper".to_owned());
-        if thread.spawn(move || round.serve(&receive, &bell)).is_err() {
-            *self = Self::Blind;
+        let begun = thread.spawn(move || {
+            round.serve(&receive);
+            drop::<Sender<()>>(ending);
+        });
+        if begun.is_ok() {
+            *self = Self::Awake { at_rest, bell, done };
         }
     }
 
-    /// No attempt of this subtask is alive, and none will be.
+    /// No attempt of this subtask is alive, and none will be soon.
     pub fn on_at_rest(&self, subtask: SubtaskId) {
-        if let Self::Awake(send, bell) = self {
-            let _ = send.send(subtask);
+        if let Self::Awake { at_rest, bell, .. } = self {
+            let _ = at_rest.send(subtask);
             let _ = bell.write(1);
+        }
+    }
+
+    /// Nothing runs any more: lets the thread do its last round.
+    pub fn finish(self) {
+        if let Self::Awake { at_rest, bell, done } = self {
+            drop(at_rest);
+            let _ = bell.write(1);
+            let _ = done.recv_timeout(LAST_ROUND_MAX);
         }
     }
 }
@@ -91,7 +96,8 @@ fn made_or_moved() -> AddWatchFlags {
 struct Round {
     spool: PathBuf,
     job: JobUuid,
-    inotify: Inotify,
+    inotify: Option<Inotify>,
+    bell: Arc<EventFd>,
     answers: Answers,
     /// Subtasks' directories; those of the job's own directory of them are the rest.
     watched: HashMap<WatchDescriptor, SubtaskId>,
@@ -100,9 +106,15 @@ struct Round {
 }
 
 impl Round {
-    fn serve(mut self, at_rest: &Receiver<SubtaskId>, bell: &EventFd) {
-        let mut told = false;
+    fn serve(mut self, at_rest: &Receiver<SubtaskId>) {
+        match self.watch() {
+            Ok(inotify) => self.inotify = Some(inotify),
+            Err(e) => self
+                .answers
+                .send(Answer::Notice(format!("checkpoints cannot be watched: {e}; looking at times"))),
+        }
         self.list_all();
+        let (mut told, mut is_last) = (false, false);
         loop {
             if let Err(e) = self.prune()
                 && !told
@@ -110,25 +122,61 @@ impl Round {
                 told = true;
                 self.answers.send(Answer::Notice(format!("old checkpoints are not removed: {e}")));
             }
-            let rounds_end = Instant::now() + ROUNDS_APART;
-            self.wait(bell);
-            // What comes at once is done at once, but the next only after a while.
-            std::thread::sleep(rounds_end.saturating_duration_since(Instant::now()));
+            if is_last {
+                return;
+            }
+            let round_end = Instant::now() + ROUNDS_APART;
+            self.wait();
             self.on_events();
-            let _ = bell.read();
-            for subtask in at_rest.try_iter() {
-                self.at_rest.insert(subtask);
-                self.dirty.insert(subtask);
+            is_last = self.on_at_rest(at_rest);
+            while !is_last && Instant::now() < round_end {
+                // What comes at once is done at once, but the next only after a while; the end does not wait.
+                let left = round_end.saturating_duration_since(Instant::now());
+                match at_rest.recv_timeout(left) {
+                    Ok(subtask) => self.rest(subtask),
+                    Err(RecvTimeoutError::Timeout) => break,
+                    Err(RecvTimeoutError::Disconnected) => is_last = true,
+                }
+            }
+            self.on_events();
+        }
+    }
+
+    fn watch(&self) -> nix::Result<Inotify> {
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+        inotify.add_watch(&self.spool.join(layout::CKPT), made_or_moved() | AddWatchFlags::IN_ONLYDIR)?;
+        Ok(inotify)
+    }
+
+    fn wait(&mut self) {
+        let bell = PollFd::new(self.bell.as_fd(), PollFlags::POLLIN);
+        match &self.inotify {
+            Some(inotify) => {
+                let mut fds = [bell, PollFd::new(inotify.as_fd(), PollFlags::POLLIN)];
+                let _ = poll(&mut fds, PollTimeout::NONE);
+            }
+            None => {
+                let _ = poll(&mut [bell], BLIND_LOOKS_APART_MS);
+                self.list_all();
+            }
+        }
+        let _ = self.bell.read();
+    }
+
+    /// Takes what has come to rest; whether that was the last.
+    fn on_at_rest(&mut self, at_rest: &Receiver<SubtaskId>) -> bool {
+        loop {
+            match at_rest.try_recv() {
+                Ok(subtask) => self.rest(subtask),
+                Err(TryRecvError::Empty) => return false,
+                Err(TryRecvError::Disconnected) => return true,
             }
         }
     }
 
-    fn wait(&self, bell: &EventFd) {
-        let mut fds = [
-            PollFd::new(self.inotify.as_fd(), PollFlags::POLLIN),
-            PollFd::new(bell.as_fd(), PollFlags::POLLIN),
-        ];
-        let _ = poll(&mut fds, PollTimeout::NONE);
+    fn rest(&mut self, subtask: SubtaskId) {
+        self.at_rest.insert(subtask);
+        self.dirty.insert(subtask);
     }
 
     fn prune(&mut self) -> Result<(), FileError> {
@@ -138,7 +186,7 @@ impl Round {
         let checkpoints = Checkpoints::open(&Dir::open(&self.spool)?, self.job)?;
         let mut result = Ok(());
         for subtask in std::mem::take(&mut self.dirty) {
-            let idle = self.at_rest.contains(&subtask);
+            let idle = self.at_rest.remove(&subtask);
             if let Err(e) = checkpoints.prune(subtask, CHECKPOINTS_KEPT, idle) {
                 result = Err(e);
             }
@@ -148,7 +196,7 @@ impl Round {
 
     fn on_events(&mut self) {
         loop {
-            match self.inotify.read_events() {
+            match self.inotify.as_ref().map_or(Err(Errno::EAGAIN), Inotify::read_events) {
                 Ok(events) => events.into_iter().for_each(|event| self.on_event(&event)),
                 Err(Errno::EINTR) => {}
                 Err(_) => return,
@@ -183,7 +231,7 @@ impl Round {
         let Some(subtask) = layout::parse_subtask_dir(name) else { return };
         let path = self.spool.join(layout::CKPT).join(name);
         let flags = made_or_moved() | AddWatchFlags::IN_ONLYDIR | AddWatchFlags::IN_DONT_FOLLOW;
-        if let Ok(watch) = self.inotify.add_watch(&path, flags) {
+        if let Some(Ok(watch)) = self.inotify.as_ref().map(|inotify| inotify.add_watch(&path, flags)) {
             self.watched.insert(watch, subtask);
         }
         // Whatever came before the watch was there.

@@ -86,7 +86,7 @@ impl Starter {
         if attempt <= Attempt(1) {
             self.on_event(key, Event::Picked);
         } else {
-            job.keeper.wake(&job.spool, job.uuid, self.lookups.way_back());
+            job.wake_keeper(self.lookups.way_back());
             self.lookups.pick(job.place(), key, (subtask, attempt), before);
         }
     }

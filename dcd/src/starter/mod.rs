@@ -32,7 +32,7 @@ use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use orphans::Orphans;
 use output::OutputSocket;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -82,7 +82,9 @@ pub fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(e) => {
-            eprintln!("dcrun: the starter cannot start: {e}; it is meant to be started by dcrun");
+            let mut stderr = io::stderr();
+            let _ =
+                writeln!(stderr, "dcrun: the starter cannot start: {e}; it is meant to be started by dcrun");
             ExitCode::from(dc_model::exit::DC_ERROR)
         }
     }
@@ -125,7 +127,13 @@ impl Starter {
             }
         };
         match ending {
-            Ending::Served | Ending::Gone => self.kill_all(),
+            Ending::Served => {
+                self.kill_all();
+                if let Some(job) = self.job.take() {
+                    job.keeper.finish();
+                }
+            }
+            Ending::Gone => self.kill_all(),
             Ending::KillAll => {
                 self.kill_all();
                 self.tell_all_killed();
@@ -144,19 +152,19 @@ impl Starter {
         self.orphans.maybe_kill(&self.table, self.job.as_ref().map(|job| job.uuid));
         self.control.flush();
         self.output.flush();
-        if self.bye && self.table.is_empty() && self.streams.is_empty() && self.output.is_empty() {
-            return Ok((!self.control.is_waiting()).then_some(Ending::Served));
+        let all_over = self.table.is_empty() && self.streams.is_empty();
+        if self.bye && all_over && self.output.is_empty() && !self.control.is_waiting() {
+            return Ok(Some(Ending::Served));
         }
         let timeout = if more { Some(Duration::ZERO) } else { self.timers.wait(Instant::now()) };
         let ready = self.wait(timeout)?;
-        if ready.signals {
-            while let Ok(Some(_)) = self.signals.read_signal() {}
-            self.on_children();
+        if ready.reader_gone {
+            self.output.on_reader_gone();
         }
-        if ready.checkpoints
-            && let Some(job) = &mut self.job
-        {
-            job.keeper.wake(&job.spool, job.uuid, self.lookups.way_back());
+        if ready.signals {
+            // One a turn: what came of it is asked for, however many there were.
+            let _ = self.signals.read_signal();
+            self.on_children();
         }
         if ready.answers {
             self.on_answers();
@@ -186,18 +194,16 @@ impl Starter {
         output.set(PollFlags::POLLOUT, !self.output.is_empty());
         let mut pipes = PollFlags::empty();
         pipes.set(PollFlags::POLLIN, !self.output.is_full());
-        let trigger = self.job.as_ref().and_then(|job| job.keeper.trigger());
-        let mut watched = PollFlags::empty();
-        watched.set(PollFlags::POLLIN, trigger.is_some());
         let mut fds = [
             PollFd::new(self.control.socket().as_fd(), control),
             PollFd::new(self.signals.as_fd(), readable),
             PollFd::new(self.lookups.bell().as_fd(), readable),
             PollFd::new(self.streams.epoll().0.as_fd(), pipes),
             PollFd::new(self.output.socket().as_fd(), output),
-            PollFd::new(trigger.map_or(self.signals.as_fd(), AsFd::as_fd), watched),
         ];
-        match poll(&mut fds, rounded_up(timeout)) {
+        // Its end would be told again and again, and changes nothing.
+        let polled = if self.output.is_reader_gone() { &mut fds[..4] } else { &mut fds[..] };
+        match poll(polled, rounded_up(timeout)) {
             Ok(_) | Err(Errno::EINTR | Errno::EAGAIN | Errno::ENOMEM) => {}
             Err(_) => return Err(Gone),
         }
@@ -210,7 +216,7 @@ impl Starter {
             signals: events[1].contains(readable),
             answers: events[2].contains(readable),
             pipes: events[3].contains(readable),
-            checkpoints: events[5].contains(readable),
+            reader_gone: events[4].intersects(PollFlags::POLLHUP | PollFlags::POLLERR),
         })
     }
 }
@@ -232,7 +238,7 @@ struct Ready {
     signals: bool,
     answers: bool,
     pipes: bool,
-    checkpoints: bool,
+    reader_gone: bool,
 }
 
 /// poll(2) counts in ms: a timer is waited for until it is due, not until just before.

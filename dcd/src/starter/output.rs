@@ -53,10 +53,7 @@ impl OutputSocket {
                 Ok(bytes) => self.sent += bytes,
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN | Errno::ENOBUFS) => break,
-                Err(_) => {
-                    self.reader_gone = true;
-                    self.sent = self.waiting.len();
-                }
+                Err(_) => return self.on_reader_gone(),
             }
         }
         if self.is_empty() {
@@ -66,6 +63,19 @@ impl OutputSocket {
             self.waiting.drain(..self.sent);
             self.sent = 0;
         }
+    }
+
+    /// Nobody will read any more: what waits is dropped, and what comes.
+    pub fn on_reader_gone(&mut self) {
+        self.reader_gone = true;
+        self.waiting = Vec::new();
+        self.sent = 0;
+    }
+
+    /// Whether nobody will read any more.
+    #[must_use]
+    pub fn is_reader_gone(&self) -> bool {
+        self.reader_gone
     }
 
     /// The descriptor, for polling.

@@ -100,6 +100,7 @@ impl Starter {
             stdout: ends.stdout.as_fd(),
             stderr: ends.stderr.as_fd(),
             mask: &self.rank_mask,
+            files_max: job.files_max,
         };
         match self.launcher.launch(&plan) {
             Ok(launched) => {
@@ -182,12 +183,15 @@ impl Starter {
 
     /// The progress is in memory, and a result that is not there is one call: the rest is looked up off the loop.
     fn look_up(&mut self, key: AttemptKey) -> Option<Event> {
-        let (Some(entry), Some(job)) = (self.table.get_mut(key), &self.job) else { return None };
+        let (Some(entry), Some(job)) = (self.table.get_mut(key), &mut self.job) else { return None };
         let Launch { subtask, attempt, rank, .. } = *entry.launch;
         let report = entry.report.as_mut()?;
         let progress = job.slots.as_ref().and_then(|slots| slots.read(rank));
         if let Some(progress) = progress.filter(|p| (p.subtask, p.attempt) == (subtask, attempt)) {
             report.progress_cells = progress.cells;
+            if progress.checkpoints > 0 {
+                job.wake_keeper(self.lookups.way_back());
+            }
         }
         if !report.outcome.success() {
             self.lookups.left(job.place(), key, (subtask, attempt));
@@ -238,7 +242,7 @@ impl Starter {
     pub(super) fn on_timer(&mut self, timer: Timer, now: Instant) {
         match timer {
             Timer::Grace(key) => self.on_event(key, Event::GraceOver),
-            Timer::Binding(key) => self.on_look(key, now),
+            Timer::Look(key) => self.on_look(key, now),
             Timer::Drain(key) => self.streams.on_drain_over(key, &mut self.output),
         }
     }

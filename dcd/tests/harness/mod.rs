@@ -224,7 +224,8 @@ impl Job {
         self.send(&ToStarter::Bye);
         self.control_ends();
         assert!(self.frame().is_none(), "all output was read");
-        self.wait_end();
+        // Both sockets are closed by its end alone.
+        self.starter.wait().unwrap();
     }
 
     pub fn wait_end(&self) {
