@@ -27,7 +27,8 @@ pub(super) fn contents(dir: &Dir) -> Result<Vec<PathBuf>, FileError> {
     let mut left = Vec::new();
     dir.remove(layout::JOB)?;
     for entry in dir.list()? {
-        let is_dir = dir.kind(&entry.name)? == Some(Kind::Dir);
+        let Some(kind) = dir.kind(&entry.name)? else { continue };
+        let is_dir = kind == Kind::Dir;
         match entry.name.to_str() {
             Some(layout::CKPT) if is_dir => checkpoints(dir, &entry, &mut left)?,
             Some(layout::RESULT) if is_dir => {
@@ -47,8 +48,8 @@ fn checkpoints(dir: &Dir, entry: &Entry, left: &mut Vec<PathBuf>) -> Result<(), 
     let ckpt = dir.subdir(&entry.name)?;
     let before = left.len();
     for subtask in ckpt.list()? {
-        let is_dir = ckpt.kind(&subtask.name)? == Some(Kind::Dir);
-        if is_dir && layout::parse_subtask_dir(&subtask.name).is_some() {
+        let Some(kind) = ckpt.kind(&subtask.name)? else { continue };
+        if kind == Kind::Dir && layout::parse_subtask_dir(&subtask.name).is_some() {
             files(&ckpt, &subtask, left, |name| layout::parse_checkpoint(name).is_some())?;
         } else {
             left.push(ckpt.path_of(&subtask.name));
@@ -67,8 +68,9 @@ fn files(
     let sub = dir.subdir(&entry.name)?;
     let before = left.len();
     for file in sub.list()? {
-        let is_file = sub.kind(&file.name)? == Some(Kind::File);
-        if is_file && (is_tmp(&file) || ours(&file.name)) {
+        // The starter that is just ending may still prune: what is gone is gone.
+        let Some(kind) = sub.kind(&file.name)? else { continue };
+        if kind == Kind::File && (is_tmp(&file) || ours(&file.name)) {
             sub.remove(&file.name)?;
         } else {
             left.push(sub.path_of(&file.name));
