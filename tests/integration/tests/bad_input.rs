@@ -14,7 +14,7 @@ fn refused(place: &Scratch, line: &str, parts: &[&str]) -> Finished {
     let done = done.says_in_a_line(parts);
     let lines = done.err();
     assert!(lines.lines().all(|line| line.starts_with("dcrun: ")), "{done}");
-    assert!(lines.lines().count() <= 5, "a clear message is short: {done}");
+    assert!(lines.lines().count() <= 6, "a clear message is short: {done}");
     assert!(done.stdout.is_empty(), "{done}");
     assert!(place.log().is_empty(), "something ran: {done}");
     place.nothing_is_left();

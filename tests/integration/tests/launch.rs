@@ -3,6 +3,8 @@
 use dc_integration::shown::{Shown, allowed, cpu_list};
 use dc_integration::{Scratch, fixture};
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 /// A line of a kernel's that notes its subtask, rank and cost.
 const NOTE: &str = r#"echo "ran $DC_SUBTASK $DC_RANK $DC_CELLS $DC_NTASKS $DC_SUBTASKS_TOTAL" >>"$NOTES""#;
@@ -364,6 +366,31 @@ fn a_dcrun_inside_a_rank_has_its_parents_cores() {
     }
     place.nothing_runs();
     place.nothing_is_left();
+}
+
+/// Spaces, quotes, line ends and bytes that are no text, in the names of everything.
+#[test]
+fn odd_names() {
+    let place = Scratch::new();
+    let odd = OsStr::from_bytes(b" a \"b\n\xff");
+    let named = |what: &str| {
+        let mut name = std::ffi::OsString::from(what);
+        name.push(odd);
+        place.path(name)
+    };
+    let (kernel, mask, spool, out) = (named("kernel"), named("mask"), named("spool"), named("out"));
+    std::fs::copy(place.script("k", r#"printf "%s" "$1$DC_DOMAIN" | dcspool result"#), &kernel).unwrap();
+    std::fs::write(&mask, "P1\n2 1\n1 1\n").unwrap();
+    let mut merge = std::ffi::OsString::from("concat:");
+    merge.push(&out);
+    let ask = place.dcrun("-v -n 1 --json=events --domain").arg(&mask).arg("--spool").arg(&spool);
+    let done = ask.arg("--merge").arg(merge).arg(&kernel).arg(odd).run().ends_with(0);
+    assert!(!done.stderr.contains(&0xff), "{done}");
+    let mut expected = odd.as_bytes().to_owned();
+    expected.extend_from_slice(mask.as_os_str().as_bytes());
+    assert_eq!(std::fs::read(&out).unwrap(), expected);
+    assert!(!spool.exists());
+    assert!(!dc_integration::Events::of(place.path("events")).all().is_empty());
 }
 
 #[test]

@@ -113,6 +113,20 @@ fn many_blocks_on_few_lanes() {
     check_indices(&npy::read(&place.path("out.npy")), f64::is_nan);
 }
 
+/// Of a field of weights each cell counts once in the result, whatever it weighs.
+#[test]
+fn a_field_of_weights() {
+    let place = Scratch::new();
+    let weight = |x: u32, y: u32| if sea(x, y) { 1 + (x * y) % 5 } else { 0 };
+    let rows = (0..NY).map(|y| (0..NX).map(|x| format!("{} ", weight(x, y))).collect::<String>() + "\n");
+    place.write("field.pgm", format!("P2\n{NX} {NY}\n9\n{}", rows.collect::<String>()));
+    let ask = place.dcrun("-n 6 --domain field.pgm --merge grid:out.npy");
+    ask.arg(linked_fixture("index")).run().ends_with(0);
+    check_indices(&npy::read(&place.path("out.npy")), f64::is_nan);
+    let effective: i64 = place.noted("start").iter().map(|line| line[4].parse::<i64>().unwrap()).sum();
+    assert_eq!(effective as usize, (0..NX * NY).filter(|i| sea(i % NX, i / NX)).count());
+}
+
 /// Each thing that can be wrong with one result: the subtask is named, the target stays as it was.
 #[test]
 fn a_wrong_result() {

@@ -142,6 +142,21 @@ fn from_the_checkpoints() {
     assert_eq!(starts, ["0", "0", "8", "8"]);
 }
 
+/// A kernel that only checkpoints when that is due is asked for one before it is killed.
+#[test]
+fn a_last_checkpoint_before_the_end() {
+    let place = Scratch::new();
+    let ask = place.dcrun("-n 1 --spool job").env("DC_CHECKPOINT_INTERVAL", "100000");
+    let run = ask.arg(linked_fixture("willing")).start();
+    let _ = place.notes("start", 1);
+    run.signal(Signal::SIGTERM);
+    run.finish().ends_with(143);
+    let saved = place.noted("saved");
+    assert_eq!(saved.len(), 1);
+    place.dcrun("--resume job").run().ends_with(0);
+    assert_eq!(place.noted("start")[1][4], saved[0][4]);
+}
+
 /// One segment of the journal an epoch; what an earlier one wrote is never written to again.
 #[test]
 fn a_segment_an_epoch() {
@@ -160,6 +175,15 @@ fn a_damaged_journal() {
     let job = failed_job(&place, "");
     let journal = job.join("journal.000001");
     let whole = fs::read(&journal).unwrap();
+    // Cut in its last record, as a power failure may: that one was never acknowledged to anybody.
+    let end = whole.iter().rposition(|byte| *byte != 0).unwrap();
+    for cut in [end, end - 3] {
+        fs::write(&journal, &whole[..cut]).unwrap();
+        place.dcspool("ls").arg(&job).run().ends_with(0);
+    }
+    place.dcrun("--resume").arg(&job).run().ends_with(9);
+    fs::write(&journal, &whole).unwrap();
+    fs::remove_file(job.join("journal.000002")).unwrap();
     let mut rotten = whole.clone();
     rotten[80] ^= 0x10;
     fs::write(&journal, &rotten).unwrap();
