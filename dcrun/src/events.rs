@@ -141,6 +141,11 @@ pub enum Event<'a> {
         /// Why.
         reason: &'a str,
     },
+    /// A starter runs.
+    Starter {
+        /// Its process.
+        pid: u32,
+    },
     /// The starter died, and its ranks with it.
     StarterLost {
         /// Its process.

@@ -89,6 +89,7 @@ fn a_run() {
              \"left_ns\":null,\"restarts\":0",
         ),
         (Event::Stopping { reason: "time_limit" }, "\"stopping\",\"reason\":\"time_limit\""),
+        (Event::Starter { pid: 5 }, "\"starter\",\"pid\":5"),
         (Event::StarterLost { pid: 6 }, "\"starter_lost\",\"pid\":6"),
         (Event::Merged { file: "/f" }, "\"merged\",\"file\":\"/f\""),
         (

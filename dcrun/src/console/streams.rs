@@ -16,7 +16,7 @@ const HELD_BYTES_MAX: usize = 256 << 10;
 pub struct Streams {
     out: Stream,
     err: Stream,
-    /// Both are one file: one cursor, and what is written to the one must be out before the other is.
+    /// Both are one file: then all is written through the one descriptor, which keeps the order.
     one_file: bool,
     /// Columns of the rank before each line; none: no rank.
     label: Option<usize>,
@@ -62,16 +62,7 @@ impl Streams {
 
     /// The buffer to append to, and the cursor that counts there.
     fn turn_to(&mut self, stderr: bool) -> (&mut Vec<u8>, &mut Cursor) {
-        if self.one_file {
-            let other = if stderr { &mut self.out } else { &mut self.err };
-            if let Err(error) = other.write(0) {
-                self.note(error);
-            }
-            let cursor = &mut self.out.cursor;
-            let buffer = if stderr { &mut self.err.buffer } else { &mut self.out.buffer };
-            return (buffer, cursor);
-        }
-        let stream = if stderr { &mut self.err } else { &mut self.out };
+        let stream = if stderr && !self.one_file { &mut self.err } else { &mut self.out };
         (&mut stream.buffer, &mut stream.cursor)
     }
 
@@ -87,15 +78,11 @@ impl Streams {
             let stream = if i == 0 { &mut self.out } else { &mut self.err };
             let held = if bar && stream.terminal { stream.open_bytes() } else { 0 };
             let result = stream.write(held);
-            // A closed standard error is nobody's loss, unless it is standard output too.
-            if let (Err(error), true) = (result, i == 0 || self.one_file) {
-                self.note(error);
+            // A closed standard error is nobody's loss.
+            if let (Err(error), true) = (result, i == 0) {
+                self.failure.get_or_insert(error);
             }
         }
-    }
-
-    fn note(&mut self, error: io::Error) {
-        self.failure.get_or_insert(error);
     }
 
     /// Why standard output cannot be written any more; told once.

@@ -3,6 +3,7 @@
 use super::signals::Wish;
 use super::starter::Closed;
 use super::{Notice, Run, console, journal};
+use crate::events;
 use dc_model::wire::{FromStarter, ToStarter};
 use dc_model::{Record, StopReason};
 use dcd::process::calls::End;
@@ -111,7 +112,10 @@ impl Run {
 
     fn on_message(&mut self, message: FromStarter) {
         match message {
-            FromStarter::Ready { pid } => self.tell_detail(|| format!("the starter is process {pid}")),
+            FromStarter::Ready { pid } => {
+                self.tell_detail(|| format!("the starter is process {pid}"));
+                self.event(|| events::Event::Starter { pid });
+            }
             FromStarter::Started { subtask, attempt, pid, from } => {
                 let now_ns = self.now_ns();
                 self.tally.on_started(subtask, now_ns);

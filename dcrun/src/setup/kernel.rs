@@ -65,13 +65,13 @@ impl KernelError {
 pub fn find(name: &OsStr, path: Option<&OsStr>, cwd: &Path) -> Result<PathBuf, KernelError> {
     if name.as_bytes().contains(&b'/') {
         let file = cwd.join(name);
-        return check(&file).map(|()| file);
+        return check(&file, name).map(|()| file);
     }
     let path = path.map_or_else(|| OsString::from(PATH_DEFAULT), OsStr::to_owned);
     let mut denied = None;
     for directory in std::env::split_paths(&path) {
         let file = cwd.join(directory).join(name);
-        match check(&file) {
+        match check(&file, file.as_os_str()) {
             Ok(()) if !name.is_empty() => return Ok(file),
             Err(error @ KernelError::Denied { .. }) => denied = denied.or(Some(error)),
             _ => {}
@@ -80,8 +80,9 @@ pub fn find(name: &OsStr, path: Option<&OsStr>, cwd: &Path) -> Result<PathBuf, K
     Err(denied.unwrap_or_else(|| KernelError::NotInPath { name: shown(name) }))
 }
 
-fn check(file: &Path) -> Result<(), KernelError> {
-    let path = shown(file.as_os_str());
+/// `named` is how the user knows it.
+fn check(file: &Path, named: &OsStr) -> Result<(), KernelError> {
+    let path = shown(named);
     let meta = match std::fs::metadata(file) {
         Ok(meta) => meta,
         Err(e) => {
