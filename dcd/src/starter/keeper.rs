@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 /// Pruning reads checkpoints whole: one that is written all the time must not take a core for that.
 const ROUNDS_APART: Duration = Duration::from_millis(100);
 
-/// Without inotify, how often to look.
-const BLIND_LOOKS_APART_MS: u16 = 10_000;
+/// Where a disk has said no, or nothing can be watched, how long until the next look.
+const LOOKS_APART_MS: u16 = 10_000;
 /// How long the starter's end waits for the last round.
 const LAST_ROUND_MAX: Duration = Duration::from_secs(2);
 
@@ -150,13 +150,14 @@ impl Round {
 
     fn wait(&mut self) {
         let bell = PollFd::new(self.bell.as_fd(), PollFlags::POLLIN);
+        let later = PollTimeout::from(LOOKS_APART_MS);
         match &self.inotify {
             Some(inotify) => {
-                let mut fds = [bell, PollFd::new(inotify.as_fd(), PollFlags::POLLIN)];
-                let _ = poll(&mut fds, PollTimeout::NONE);
+                let timeout = if self.dirty.is_empty() { PollTimeout::NONE } else { later };
+                let _ = poll(&mut [bell, PollFd::new(inotify.as_fd(), PollFlags::POLLIN)], timeout);
             }
             None => {
-                let _ = poll(&mut [bell], BLIND_LOOKS_APART_MS);
+                let _ = poll(&mut [bell], later);
                 self.list_all();
             }
         }
@@ -188,6 +189,8 @@ impl Round {
         for subtask in std::mem::take(&mut self.dirty) {
             let idle = self.at_rest.remove(&subtask);
             if let Err(e) = checkpoints.prune(subtask, CHECKPOINTS_KEPT, idle) {
+                // It is tried again when the next one is written, or later.
+                self.dirty.insert(subtask);
                 result = Err(e);
             }
         }

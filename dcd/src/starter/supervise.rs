@@ -117,8 +117,8 @@ impl Starter {
 
     /// What the launch itself has to tell.
     fn on_launched(&mut self, key: AttemptKey, launched: &Launched) {
-        let Some(entry) = self.table.get(key) else { return };
-        let launch = &entry.launch;
+        let Some(entry) = self.table.get_mut(key) else { return };
+        let launch = &mut entry.launch;
         if let Some(errno) = launched.memory_refused {
             let why = std::io::Error::from_raw_os_error(errno);
             self.control.notice(format!("rank {}: memory policy not set: {why}", launch.rank));
@@ -126,12 +126,10 @@ impl Starter {
         if let Some(found) = &launched.bound
             && *found != launch.cpus
         {
-            self.control.tell(&FromStarter::Rebound {
-                subtask: launch.subtask,
-                rank: launch.rank,
-                wanted: launch.cpus.clone(),
-                found: found.clone(),
-            });
+            // From now on it is held to what it could get: this is told once.
+            let wanted = std::mem::replace(&mut launch.cpus, found.clone());
+            let (subtask, rank, found) = (launch.subtask, launch.rank, found.clone());
+            self.control.tell(&FromStarter::Rebound { subtask, rank, wanted, found });
         }
     }
 
