@@ -119,7 +119,7 @@ fn memory_is_preferred_from_a_node() {
             FromStarter::Notice { text } => Some(text.clone()),
             _ => None,
         });
-        assert!(notice.contains("memory policy"), "{notice}");
+        assert!(notice.contains("near memory"), "{notice}");
     }
     assert_eq!(job.ended(0), Outcome::Exited(0));
 }

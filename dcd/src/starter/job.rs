@@ -38,6 +38,8 @@ pub struct Job {
     pub grace: Duration,
     /// The limits of open files that ranks begin with, where the starter's own were raised for its pipes.
     pub files_max: Option<(u64, u64)>,
+    /// Whether the system lets ranks prefer memory from a node, as far as is known.
+    pub prefers_memory: bool,
     /// What ranks say of themselves.
     pub slots: Option<Slots>,
     /// What ranks hand over.
@@ -68,6 +70,7 @@ impl Job {
             env: Environment::new(hello, &host, std::process::id(), allowed)?,
             grace: Duration::from_millis(hello.grace_ms),
             files_max: raise_files_max(hello.ranks),
+            prefers_memory: true,
             slots: slots.ok(),
             results: try_results(&spool, hello.job, missing),
             keeper: Keeper::Asleep,

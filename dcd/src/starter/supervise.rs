@@ -96,7 +96,7 @@ impl Starter {
             env: [job.env.shared(), &own],
             cwd: job.cwd.as_deref(),
             cpus: &launch.cpus,
-            numa: launch.numa,
+            numa: launch.numa.filter(|_| job.prefers_memory),
             stdout: ends.stdout.as_fd(),
             stderr: ends.stderr.as_fd(),
             mask: &self.rank_mask,
@@ -119,9 +119,11 @@ impl Starter {
     fn on_launched(&mut self, key: AttemptKey, launched: &Launched) {
         let Some(entry) = self.table.get_mut(key) else { return };
         let launch = &mut entry.launch;
-        if let Some(errno) = launched.memory_refused {
+        if let (Some(errno), Some(job)) = (launched.memory_refused, &mut self.job) {
+            // The system's answer is the same for all ranks: it is told once, and not asked for again.
+            job.prefers_memory = false;
             let why = std::io::Error::from_raw_os_error(errno);
-            self.control.notice(format!("rank {}: memory policy not set: {why}", launch.rank));
+            self.control.notice(format!("the system does not let ranks prefer near memory: {why}"));
         }
         if let Some(found) = &launched.bound
             && *found != launch.cpus
