@@ -10,6 +10,7 @@ use crate::show::failure::{self, Failure, Then};
 use crate::show::{self, amount, state};
 use dc_model::{Attempt, LaunchStage, Outcome, Rank, Record, Restart, StopReason, SubtaskId};
 use dcsched_core::job::JobPhase;
+use dcsched_core::job::NextStart;
 use std::path::PathBuf;
 
 impl Run {
@@ -120,7 +121,7 @@ impl Run {
         retry: bool,
     ) {
         let entry = &self.job.durable().entries[subtask.index()];
-        let from = entry.expected_restart();
+        let from = entry.next_start();
         let then = match (retry, outcome) {
             (true, _) if self.is_stopping() => Then::Stopping,
             (true, _) => Then::Restart(from),
@@ -150,8 +151,12 @@ impl Run {
             checkpoint: checkpoint.map(Into::into),
             retry,
         });
-        if let Then::Restart(from) = then {
-            let from = from.map(Into::into);
+        if let Then::Restart(next) = then {
+            let from = match next {
+                NextStart::From(from) => Some(from.into()),
+                // Which one, the `started` event tells.
+                NextStart::OlderThan(_) | NextStart::Beginning => None,
+            };
             self.event(|| Event::Restart { subtask: subtask.0, attempt: attempt.0, from });
         }
     }

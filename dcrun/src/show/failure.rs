@@ -1,6 +1,7 @@
 //! The one line about a rank that failed: who, how, and how it goes on or why not.
 
-use dc_model::{Attempt, Outcome, Rank, Restart, SubtaskId};
+use dc_model::{Attempt, Outcome, Rank, SubtaskId};
+use dcsched_core::job::NextStart;
 use nix::sys::signal::Signal;
 
 /// All there is to say of it.
@@ -27,8 +28,8 @@ pub struct Failure {
 /// What follows a failure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Then {
-    /// Another attempt, from this checkpoint or from the beginning.
-    Restart(Option<Restart>),
+    /// Another attempt.
+    Restart(NextStart),
     /// All restarts are used up: so many.
     NoRestartsLeft(u32),
     /// A status without a new checkpoint or progress: another attempt would end the same way.
@@ -78,8 +79,11 @@ pub fn signal_name(signal: u8) -> String {
 
 fn then(then: Then) -> String {
     match then {
-        Then::Restart(Some(from)) => format!("goes on from {from}"),
-        Then::Restart(None) => "starts again from the beginning".to_owned(),
+        Then::Restart(NextStart::From(from)) => format!("goes on from {from}"),
+        Then::Restart(NextStart::OlderThan(before)) => {
+            format!("goes on from a checkpoint before {before}, from which it failed twice")
+        }
+        Then::Restart(NextStart::Beginning) => "starts again from the beginning".to_owned(),
         Then::NoRestartsLeft(0) => "not started again (--restarts 0)".to_owned(),
         Then::NoRestartsLeft(restarts) => format!("not started again: its {restarts} restarts are used up"),
         Then::NoAdvance => "not started again: it left no new checkpoint and no progress".to_owned(),
@@ -99,6 +103,7 @@ pub fn whose_status(status: u8, rank: Rank) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dc_model::Restart;
 
     fn failure(outcome: Outcome, then: Then) -> Failure {
         Failure {
@@ -118,13 +123,13 @@ mod tests {
         let from = Restart { attempt: Attempt(1), step: 40 };
         let cases = [
             (
-                failure(Outcome::Signalled(9), Then::Restart(Some(from))),
+                failure(Outcome::Signalled(9), Then::Restart(NextStart::From(from))),
                 "rank 3 (subtask 7, attempt 2) on n1: killed by signal 9 (SIGKILL); goes on from step 40 of attempt 1",
             ),
             (
                 Failure {
                     name: Some("tile".to_owned()),
-                    ..failure(Outcome::Signalled(40), Then::Restart(None))
+                    ..failure(Outcome::Signalled(40), Then::Restart(NextStart::Beginning))
                 },
                 "rank 3 (subtask 7 tile, attempt 2) on n1: killed by signal 40; starts again from the beginning",
             ),
@@ -132,6 +137,11 @@ mod tests {
                 Failure { stops_others: true, ..failure(Outcome::Exited(3), Then::NoAdvance) },
                 "rank 3 (subtask 7, attempt 2) on n1: exit status 3; not started again: it left no new checkpoint and \
                  no progress; the other ranks are stopped",
+            ),
+            (
+                failure(Outcome::Signalled(11), Then::Restart(NextStart::OlderThan(from))),
+                "rank 3 (subtask 7, attempt 2) on n1: killed by signal 11 (SIGSEGV); goes on from a checkpoint before step \
+                 40 of attempt 1, from which it failed twice",
             ),
             (
                 failure(Outcome::Signalled(11), Then::NoRestartsLeft(3)),

@@ -182,8 +182,22 @@ impl Entry {
 
     /// What the next attempt will go on from, as far as is known: for the message at a failure.
     #[must_use]
-    pub fn expected_restart(&self) -> Option<Restart> {
-        let newest = self.newest.or(self.from)?;
-        self.before.is_none_or(|before| newest < before).then_some(newest)
+    pub fn next_start(&self) -> NextStart {
+        match (self.newest.max(self.from), self.before) {
+            (Some(newest), Some(before)) if newest >= before => NextStart::OlderThan(before),
+            (Some(newest), _) => NextStart::From(newest),
+            (None, _) => NextStart::Beginning,
+        }
     }
+}
+
+/// What an attempt that is still to come will go on from. Which checkpoint it is in the end, the starter finds on disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NextStart {
+    /// Nothing: no checkpoint is known.
+    Beginning,
+    /// The newest checkpoint.
+    From(Restart),
+    /// One before this, from which restarts failed.
+    OlderThan(Restart),
 }

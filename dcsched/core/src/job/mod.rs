@@ -13,7 +13,7 @@ mod spec;
 mod want;
 
 pub use durable::{Durable, JobPhase, subject};
-pub use entry::{Entry, Phase, Refused};
+pub use entry::{Entry, NextStart, Phase, Refused};
 pub use event::{Action, Event};
 pub use live::Running;
 pub use spec::{JobSpec, Need};
