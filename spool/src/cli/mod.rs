@@ -62,11 +62,17 @@ impl<E: std::error::Error> From<E> for CliError {
 type Ended = Result<u8, CliError>;
 
 /// Reads the arguments, or ends: help and version go to standard output, errors to standard error with dc's own
-/// status in place of clap's.
+/// status and words before them in place of clap's.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
     Cli::try_parse_from(args).map_err(|error| {
-        let _ = error.print();
-        ExitCode::from(if error.use_stderr() { exit::DC_ERROR } else { exit::OK })
+        if !error.use_stderr() {
+            let _ = error.print();
+            return ExitCode::from(exit::OK);
+        }
+        let text = error.render().to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        text.lines().filter(|line| !line.trim().is_empty()).for_each(say);
+        ExitCode::from(exit::DC_ERROR)
     })
 }
 
