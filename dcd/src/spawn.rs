@@ -1,10 +1,12 @@
 //! dcrun's side of the starter: finding its program, starting it, and the sockets to it.
 
 use crate::process::calls::{End, Whose, peek, reap, reap_blocking, signal_process};
+use crate::process::tag;
 use crate::starter::{CONTROL, OUTPUT, PROGRESS};
+use dc_model::JobUuid;
 use nix::libc;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::SigSet;
 use nix::unistd::Pid;
 use std::ffi::{CString, OsStr};
 use std::io;
@@ -55,11 +57,13 @@ pub struct Starter {
 }
 
 impl Starter {
-    /// Starts one: in a session of its own, with an empty signal mask (which ranks inherit), standard error shared.
+    /// Starts one: in a session of its own, with an empty signal mask and no signal ignored (which ranks inherit),
+    /// standard error shared. It carries the job's tag, so that [`crate::sweep::sweep_job`] finds it too: what of it
+    /// outlives dcrun by a moment must not launch anything beside the next run.
     ///
     /// # Errors
     /// When sockets or its process cannot be made.
-    pub fn spawn(exe: &Path, progress: BorrowedFd<'_>) -> Result<Self, SpawnError> {
+    pub fn spawn(exe: &Path, progress: BorrowedFd<'_>, job: JobUuid) -> Result<Self, SpawnError> {
         let pair = || UnixStream::pair().map_err(SpawnError::Sockets);
         let ((control, its_control), (output, its_output)) = (pair()?, pair()?);
         // Above the numbers they will get: so that no dup2 overwrites the source of another.
@@ -69,7 +73,7 @@ impl Starter {
             (above(its_output.into())?, OUTPUT),
             (above(its_progress)?, PROGRESS),
         ];
-        let pid = try_spawn(exe, &sources).map_err(|errno| SpawnError::Exec {
+        let pid = try_spawn(exe, &sources, job).map_err(|errno| SpawnError::Exec {
             path: exe.to_string_lossy().escape_debug().to_string(),
             source: errno.into(),
         })?;
@@ -116,7 +120,7 @@ fn above(fd: OwnedFd) -> Result<OwnedFd, SpawnError> {
     Ok(fd)
 }
 
-fn try_spawn(exe: &Path, sources: &[(OwnedFd, i32)]) -> nix::Result<Pid> {
+fn try_spawn(exe: &Path, sources: &[(OwnedFd, i32)], job: JobUuid) -> nix::Result<Pid> {
     let mut actions = PosixSpawnFileActions::init()?;
     actions.add_open(
         libc::STDIN_FILENO,
@@ -135,16 +139,19 @@ fn try_spawn(exe: &Path, sources: &[(OwnedFd, i32)]) -> nix::Result<Pid> {
         session | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF,
     )?;
     attributes.set_sigmask(&SigSet::empty())?;
-    attributes.set_sigdefault(&SigSet::from(Signal::SIGPIPE))?;
+    // What dcrun's caller ignores would be ignored by every rank: a kernel could not be stopped by SIGTERM.
+    attributes.set_sigdefault(&SigSet::all())?;
     let name = CString::new(exe.as_os_str().as_bytes()).map_err(|_| nix::errno::Errno::EINVAL)?;
-    posix_spawn(exe, &actions, &attributes, &[name], &environment())
+    posix_spawn(exe, &actions, &attributes, &[name], &environment(job))
 }
 
-fn environment() -> Vec<CString> {
+/// This process's environment, with the job's tag in the place of one that an outer job may have left there.
+fn environment(job: JobUuid) -> Vec<CString> {
     let entry = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
     };
-    std::env::vars_os().filter_map(entry).collect()
+    let others = std::env::vars_os().filter(|(name, _)| !tag::NAMES.iter().any(|tag| name == tag));
+    others.chain([(tag::JOB.into(), job.to_string().into())]).filter_map(entry).collect()
 }
 
 /// The starter's program: the file that `DC_STARTER` names, else beside this program, else in ../libexec/dc.

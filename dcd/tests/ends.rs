@@ -92,7 +92,7 @@ fn the_whole_group_goes_with_its_leader() {
     let mut job = Job::shell();
     job.run(0, "sleep 600 & sleep 600 | cat & exit 0");
     assert_eq!(job.ended(0), Outcome::Exited(0));
-    proc::until("no process of the job", || proc::with_entry(&entry(&job)).is_empty());
+    proc::until("no process of the job but its starter", || proc::with_entry(&entry(&job)).len() == 1);
     // Nobody holds its pipes any more: their end comes at once.
     assert_eq!(job.text(0, false), "");
 }
@@ -187,7 +187,7 @@ fn hoppers_lose_when_their_rank_ends() {
     assert_eq!(job.said(), "hopping\n");
     job.stop(0, 1, 9);
     assert_eq!(job.ended_fully(0), (Outcome::Signalled(9), true));
-    proc::until("the hoppers' end", || proc::with_entry(&entry(&job)).is_empty());
+    proc::until("the hoppers' end", || proc::with_entry(&entry(&job)).len() == 1);
     // The starter was not lost to them.
     job.run(1, "exit 4");
     assert_eq!(job.ended(1), Outcome::Exited(4));

@@ -4,6 +4,11 @@
 use dc_model::{Attempt, JobUuid, SubtaskId};
 use nix::unistd::Pid;
 
+/// The variable with the job's uuid.
+pub const JOB: &str = "DC_JOB_UUID";
+/// All variables of a tag.
+pub const NAMES: [&str; 3] = [JOB, "DC_SUBTASK", "DC_ATTEMPT"];
+
 /// Whose process this is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Tag {

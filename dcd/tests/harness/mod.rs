@@ -68,7 +68,8 @@ impl Job {
         progress.set_len(u64::from(hello.ranks) * 64).unwrap();
         use nix::fcntl::{FcntlArg, SealFlag, fcntl};
         fcntl(&progress, FcntlArg::F_ADD_SEALS(SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW)).unwrap();
-        let starter = Starter::spawn(Path::new(env!("CARGO_BIN_EXE_dc-starter")), progress.as_fd()).unwrap();
+        let starter =
+            Starter::spawn(Path::new(env!("CARGO_BIN_EXE_dc-starter")), progress.as_fd(), hello.job).unwrap();
         starter.control.set_read_timeout(Some(DEADLINE)).unwrap();
         starter.output.set_read_timeout(Some(DEADLINE)).unwrap();
         let uuid = hello.job;

@@ -13,7 +13,7 @@ impl Run {
     pub(super) fn perform(&mut self, action: Action) {
         match action {
             Action::Append { seq, record } => self.append(seq, record),
-            Action::Sync => self.sync_now = true,
+            Action::Sync => self.sync_now = !self.discards,
             Action::Launch { subtask, attempt, rank, placement, before } => {
                 let Some(what) = self.record.subtasks.get(subtask) else { return };
                 self.window.on_launch();
@@ -58,6 +58,7 @@ impl Run {
         if matches!(record, Record::Ended { status: exit::OK }) && !self.view.keep {
             // The directory goes now, and the journal with it: nobody could ever read what a sync would save.
             self.records.clear();
+            self.discards = true;
             self.events.push_back(Event::Durable { seq });
             return;
         }
@@ -65,7 +66,7 @@ impl Run {
     }
 
     fn start_starter(&mut self) {
-        match Link::start(&self.exe, self.slots.as_fd()) {
+        match Link::start(&self.exe, self.slots.as_fd(), self.record.uuid) {
             Ok((mut link, output)) => {
                 link.greet(self.hello.clone());
                 self.console.attach(output);

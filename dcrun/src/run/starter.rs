@@ -1,5 +1,6 @@
 //! The starter as dcrun has it: messages out in one write, messages in by the batch, and its death.
 
+use dc_model::JobUuid;
 use dc_model::codec::DecodeError;
 use dc_model::wire::{FrameBuffer, FromStarter, Hello, ToStarter};
 use dcd::process::calls::End;
@@ -35,8 +36,12 @@ impl Link {
     ///
     /// # Errors
     /// When its process cannot be made.
-    pub fn start(exe: &Path, progress: BorrowedFd<'_>) -> Result<(Self, UnixStream), SpawnError> {
-        let starter = Starter::spawn(exe, progress)?;
+    pub fn start(
+        exe: &Path,
+        progress: BorrowedFd<'_>,
+        job: JobUuid,
+    ) -> Result<(Self, UnixStream), SpawnError> {
+        let starter = Starter::spawn(exe, progress, job)?;
         let output = starter.output.try_clone().map_err(SpawnError::Sockets)?;
         starter.control.set_nonblocking(true).map_err(SpawnError::Sockets)?;
         let buffer = vec![0; READ_BYTES].into_boxed_slice();

@@ -3,7 +3,7 @@
 
 use super::SetupError;
 use crate::run::starter::Link;
-use dc_model::Topology;
+use dc_model::{JobUuid, Topology};
 use dc_spool::progress::Slots;
 use dcd::topology;
 use dcd::topology::TopologyError;
@@ -12,37 +12,63 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
-/// The topology, on its way.
+/// The topology and, where nothing can go wrong before it is needed, the starter: on their way in a thread, while the
+/// job's directory is made.
 #[derive(Debug)]
-pub enum Machine {
-    /// A thread is asking.
-    Asked(Option<JoinHandle<Result<Topology, TopologyError>>>),
-    /// It is known.
-    Known(Topology),
+pub struct Machine {
+    thread: Option<JoinHandle<Asked>>,
+    topology: Option<Topology>,
+    crew: Option<Crew>,
 }
 
+/// What the thread comes back with.
+type Asked = (Option<Result<Crew, SetupError>>, Result<Topology, TopologyError>);
+
 impl Machine {
-    /// Begins to ask.
+    /// Begins to ask, and to start a starter for so many lanes of this job.
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub fn ask() -> Result<Self, SetupError> {
-        let thread = std::thread::Builder::new().name("topology".to_owned()).spawn(topology::discover);
-        Ok(Self::Asked(Some(thread.map_err(SetupError::system("start a thread"))?)))
+    pub fn ask(crew_for: Option<(u32, JobUuid)>) -> Result<Self, SetupError> {
+        let ask = move || (crew_for.map(|(ranks, job)| Crew::start(ranks, job)), topology::discover());
+        let thread = std::thread::Builder::new().name("machine".to_owned()).spawn(ask);
+        let thread = Some(thread.map_err(SetupError::system("start a thread"))?);
+        Ok(Self { thread, topology: None, crew: None })
+    }
+
+    /// Waits for the thread.
+    fn await_answer(&mut self) -> Result<(), SetupError> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        let Ok((crew, topology)) = thread.join() else { return Err(TopologyError::Load.into()) };
+        self.crew = crew.transpose()?;
+        self.topology = Some(topology?);
+        Ok(())
     }
 
     /// The answer, waited for.
     ///
     /// # Errors
-    /// When hwloc does not say.
+    /// When hwloc does not say, or there is no starter.
     pub fn topology(&mut self) -> Result<Topology, SetupError> {
-        if let Self::Asked(thread) = self {
-            let answer = thread.take().and_then(|thread| thread.join().ok());
-            *self = Self::Known(answer.unwrap_or(Err(TopologyError::Load))?);
-        }
-        match self {
-            Self::Known(topology) => Ok(topology.clone()),
-            Self::Asked(_) => Err(TopologyError::Load.into()),
+        self.await_answer()?;
+        self.topology.clone().ok_or(TopologyError::Load.into())
+    }
+
+    /// The starter, waited for or started now.
+    ///
+    /// # Errors
+    /// When hwloc does not say, or there is no starter.
+    pub fn crew(&mut self, ranks: u32, job: JobUuid) -> Result<Crew, SetupError> {
+        self.await_answer()?;
+        self.crew.take().map_or_else(|| Crew::start(ranks, job), Ok)
+    }
+
+    /// Ends a starter that nobody needs.
+    pub fn dismiss(mut self) {
+        // Whatever else went wrong is told already.
+        let _ = self.await_answer();
+        if let Some(crew) = self.crew.take() {
+            let _ = crew.link.bury();
         }
     }
 }
@@ -61,14 +87,14 @@ pub struct Crew {
 }
 
 impl Crew {
-    /// Starts one for so many lanes.
+    /// Starts one for so many lanes of this job.
     ///
     /// # Errors
     /// When it cannot be found or started.
-    pub fn start(ranks: u32) -> Result<Self, SetupError> {
+    pub fn start(ranks: u32, job: JobUuid) -> Result<Self, SetupError> {
         let slots = Slots::create(ranks).map_err(SetupError::system("make the progress file"))?;
         let exe = dcd::spawn::find_starter()?;
-        let (link, output) = Link::start(&exe, slots.as_fd())?;
+        let (link, output) = Link::start(&exe, slots.as_fd(), job)?;
         Ok(Self { exe, link, output, slots })
     }
 }

@@ -2,7 +2,7 @@
 //! that the user's input is to blame for.
 
 use super::environment::{Environment, strip};
-use super::machine::{Crew, Machine};
+use super::machine::Machine;
 use super::place_of_files::{default_directory, name_of_kernel};
 use super::plan::{Plan, predict};
 use super::work::{Made, make};
@@ -31,56 +31,76 @@ pub fn new(
     let program = find_kernel(job, at)?;
     let cwd = rank_directory(job, at)?;
     let merges = merge_targets(job, view, at)?;
-    let mut machine = Machine::ask()?;
-    let made = make(job, &at.cwd, &mut || machine.topology())?;
-    let crew = Crew::start(made.ranks)?;
+    // Where only the disk can refuse from here on, the starter need not wait for the rest.
+    let is_plain = job.work == Work::Plain && job.cores == 1;
+    let uuid = uuid()?;
+    let mut machine = Machine::ask(is_plain.then(|| (job.ranks.unwrap_or(1), uuid)))?;
+    let settled = Settled { uuid, job, directory, view, at, program, cwd, merges };
+    let made = settled.make(&mut machine);
+    if made.is_err() {
+        machine.dismiss();
+    }
+    made
+}
 
-    let environment = environment(job, &cwd, at);
-    let name = job.name.clone().unwrap_or_else(|| name_of_kernel(&program));
-    let has_costs = job.work != Work::Plain;
-    let wants_plan = view.json.is_some() || has_costs;
-    let (domain, identity) = made.domain.unzip();
-    let record = JobRecord {
-        uuid: uuid()?,
-        name,
-        kernel: FileIdentity::of(&program).map_err(SpoolError::File)?,
-        argv: job.kernel.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
-        cwd,
-        env: environment.vars.iter().map(|(name, value)| var(name, value)).collect(),
-        options: options(job, view, made.ranks, merges),
-        domain: identity,
-        subtasks: made.subtasks,
-    };
-    let path = match directory {
-        Some(directory) => at.cwd.join(directory),
-        None => default_directory(&record.name, record.uuid, |name| at.var(name).map(OsStr::to_owned))?,
-    };
-    let (spool, writer) = create(&path, directory.is_some(), &record)?;
-    let topology = match machine.topology() {
-        Ok(topology) => topology,
-        Err(error) => {
-            let _ = spool.remove(); // Empty but for what was just made; the first error is the one to tell.
-            return Err(error);
-        }
-    };
-    let spec = spec(&record, topology);
-    let plan = wants_plan.then(|| predict(&spec, made.better_split));
-    let hello = hello(&record, &spool, view, leaves_openmp(&record));
-    let openmp = openmp_against_cores(&environment, job.cores);
-    let named_spool = directory.is_some();
-    Ok(Ready {
-        record,
-        job: Job::new(spec),
-        spool,
-        writer,
-        crew,
-        hello,
-        domain,
-        plan,
-        has_costs,
-        named_spool,
-        openmp,
-    })
+/// What was asked for, as far as it is checked.
+struct Settled<'a> {
+    uuid: JobUuid,
+    job: &'a NewJob,
+    directory: Option<&'a Path>,
+    view: &'a View,
+    at: &'a Surroundings,
+    program: PathBuf,
+    cwd: PathBuf,
+    merges: Vec<dc_spool::job::MergeTarget>,
+}
+
+impl Settled<'_> {
+    fn make(self, machine: &mut Machine) -> Result<Ready, SetupError> {
+        let Self { uuid, job, directory, view, at, program, cwd, merges } = self;
+        let made = make(job, &at.cwd, &mut || machine.topology())?;
+        let environment = environment(job, &cwd, at);
+        let record = JobRecord {
+            uuid,
+            name: job.name.clone().unwrap_or_else(|| name_of_kernel(&program)),
+            kernel: FileIdentity::of(&program).map_err(SpoolError::File)?,
+            argv: job.kernel.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
+            cwd,
+            env: environment.vars.iter().map(|(name, value)| var(name, value)).collect(),
+            options: options(job, view, made.ranks, merges),
+            domain: made.domain.as_ref().map(|(_, identity)| identity.clone()),
+            subtasks: made.subtasks,
+        };
+        let path = match directory {
+            Some(directory) => at.cwd.join(directory),
+            None => default_directory(&record.name, record.uuid, |name| at.var(name).map(OsStr::to_owned))?,
+        };
+        let (spool, writer) = create(&path, directory.is_some(), &record)?;
+        let others = machine.topology().and_then(|topology| Ok((topology, machine.crew(made.ranks, uuid)?)));
+        let (topology, crew) = match others {
+            Ok(others) => others,
+            Err(error) => {
+                let _ = spool.remove(); // Only what was just made is in it; the first error is the one to tell.
+                return Err(error);
+            }
+        };
+        let has_costs = job.work != Work::Plain;
+        let spec = spec(&record, topology);
+        let plan = (view.json.is_some() || has_costs).then(|| predict(&spec, made.better_split));
+        Ok(Ready {
+            hello: hello(&record, &spool, view, leaves_openmp(&record)),
+            record,
+            job: Job::new(spec),
+            spool,
+            writer,
+            crew,
+            domain: made.domain.map(|(domain, _)| domain),
+            plan,
+            has_costs,
+            named_spool: directory.is_some(),
+            openmp: openmp_against_cores(&environment, job.cores),
+        })
+    }
 }
 
 /// What would be run, without running or making anything.
@@ -95,7 +115,7 @@ pub fn plan_only(
     let program = if job.kernel.is_empty() { PathBuf::from("job") } else { find_kernel(job, at)? };
     let cwd = rank_directory(job, at)?;
     let merges = merge_targets(job, view, at)?;
-    let mut machine = Machine::ask()?;
+    let mut machine = Machine::ask(None)?;
     let Made { subtasks, ranks, better_split, .. } = make(job, &at.cwd, &mut || machine.topology())?;
     let topology = machine.topology()?;
     let record = JobRecord {

@@ -1,6 +1,6 @@
 //! A job that is gone on with: found, locked, compared with what it was, and swept of what its last run left.
 
-use super::machine::{Crew, Machine};
+use super::machine::Machine;
 use super::{Ready, SetupError, Surroundings, hello, kernel, leaves_openmp, spec, work};
 use crate::request::View;
 use dc_model::Domain;
@@ -32,7 +32,7 @@ pub fn resume(
     view: &mut View,
     at: &Surroundings,
 ) -> Result<Resumption, SetupError> {
-    let mut machine = Machine::ask()?;
+    let mut machine = Machine::ask(None)?;
     let Resumed { spool, job: mut record, replay } = Spool::resume(&at.cwd.join(directory))?;
     view.inherit(&record.options);
     if let Some(fill) = &view.fill {
@@ -52,7 +52,7 @@ pub fn resume(
     let domain = check_domain(&record, force)?;
     // Ranks of a run that was killed may still be dying, or hide from their starter's end.
     dcd::sweep::sweep_job(record.uuid).map_err(SetupError::system("end what the job's last run left"))?;
-    let crew = Crew::start(record.options.ranks)?;
+    let crew = machine.crew(record.options.ranks, record.uuid)?;
     let writer = spool.next_epoch(&replay)?;
     let hello = hello(&record, &spool, view, leaves_openmp(&record));
     Ok(Resumption::Ready(Box::new(Ready {
