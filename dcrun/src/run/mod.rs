@@ -71,6 +71,8 @@ pub struct Run {
     actions: Vec<Action>,
     records: Vec<(u64, Record)>,
     sync_now: bool,
+    /// The job has succeeded, and its directory goes.
+    discards: bool,
     /// The end of the attempt that was reported last, as the core decided it.
     verdict: Option<Record>,
     finish: Option<u8>,
@@ -154,6 +156,7 @@ impl Run {
             actions: Vec::new(),
             records: Vec::new(),
             sync_now: false,
+            discards: false,
             verdict: None,
             finish: None,
             journal: Some(journal),

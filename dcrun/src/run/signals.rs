@@ -17,14 +17,15 @@ const TOGETHER: Duration = Duration::from_secs(1);
 pub struct Signals(SignalFd);
 
 impl Signals {
-    /// Takes them over; before any thread is started, so that none gets them the old way. What was ignored stays so.
+    /// Takes them over; before any thread is started, so that none gets them the old way. What was ignored stays so, as
+    /// under nohup(1): a signal that is blocked would be read here although it is ignored.
     ///
     /// # Errors
     /// When there is no descriptor to be had.
     pub fn take_over() -> nix::Result<Self> {
-        let mut set = SigSet::empty();
-        set.add(Signal::SIGINT);
-        ENDING.into_iter().for_each(|signal| set.add(signal));
+        let ignored = ignored();
+        let wanted = ENDING.into_iter().chain([Signal::SIGINT]);
+        let set: SigSet = wanted.filter(|signal| ignored >> (*signal as i32 - 1) & 1 == 0).collect();
         set.thread_block()?;
         Ok(Self(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
     }
@@ -34,6 +35,13 @@ impl Signals {
     pub fn next(&self) -> Option<u8> {
         self.0.read_signal().ok().flatten().and_then(|info| u8::try_from(info.ssi_signo).ok())
     }
+}
+
+/// The signals that this process ignores, signal 1 in the lowest bit; none where /proc does not say.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
 }
 
 impl AsFd for Signals {
