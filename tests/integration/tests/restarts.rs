@@ -207,7 +207,7 @@ fn after_two_failures_from_one_checkpoint_the_one_before() {
     let done = counter(&place, "-n 1", "1:7:9,2:7:9,3:7:9").ends_with(0);
     assert_eq!(starts(&place), [(1, 0), (2, 6), (3, 6), (4, 4)], "{done}");
     assert_eq!(done.out(), format!("subtask 0: {}\n", sum(0)));
-    done.says_in_a_line(&["rank 0", "step 4"]);
+    done.says_in_a_line(&["rank 0", "goes on from a checkpoint before step 6"]);
 }
 
 /// The last two are kept, whoever wrote them; not more.

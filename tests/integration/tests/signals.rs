@@ -108,6 +108,20 @@ fn other_signals_are_passed_on() {
     }
 }
 
+/// nohup, or a shell that starts it in the background, has signals ignored: the job goes on.
+#[test]
+fn what_the_caller_ignores_is_ignored() {
+    let place = Scratch::new();
+    let script = r#"trap '' HUP INT; exec dcrun -n 1 sh -c 'echo start >>"$NOTES"; until [ -e go ]; do sleep 0.01; done'"#;
+    let run = place.ask("sh").arg("-c").arg(script).start();
+    let _ = place.notes("start", 1);
+    for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGINT] {
+        run.signal(signal);
+    }
+    place.write("go", "");
+    run.finish().ends_with(0);
+}
+
 /// A stopped process takes TERM only when it goes on: it is told to.
 #[test]
 fn a_stopped_rank_is_ended_within_the_grace() {
