@@ -31,11 +31,13 @@ pub fn new(
     let program = find_kernel(job, at)?;
     let cwd = rank_directory(job, at)?;
     let merges = merge_targets(job, view, at)?;
+    // Before there is another thread: two that map memory wait for each other at each page of the buffer.
+    let kernel = FileIdentity::of(&program).map_err(SpoolError::File)?;
     // Where only the disk can refuse from here on, the starter need not wait for the rest.
     let is_plain = job.work == Work::Plain && job.cores == 1;
     let uuid = uuid()?;
     let mut machine = Machine::ask(is_plain.then(|| (job.ranks.unwrap_or(1), uuid)))?;
-    let settled = Settled { uuid, job, directory, view, at, program, cwd, merges };
+    let settled = Settled { uuid, job, directory, view, at, kernel, cwd, merges };
     let made = settled.make(&mut machine);
     if made.is_err() {
         machine.dismiss();
@@ -50,20 +52,20 @@ struct Settled<'a> {
     directory: Option<&'a Path>,
     view: &'a View,
     at: &'a Surroundings,
-    program: PathBuf,
+    kernel: FileIdentity,
     cwd: PathBuf,
     merges: Vec<dc_spool::job::MergeTarget>,
 }
 
 impl Settled<'_> {
     fn make(self, machine: &mut Machine) -> Result<Ready, SetupError> {
-        let Self { uuid, job, directory, view, at, program, cwd, merges } = self;
+        let Self { uuid, job, directory, view, at, kernel, cwd, merges } = self;
         let made = make(job, &at.cwd, &mut || machine.topology())?;
         let environment = environment(job, &cwd, at);
         let record = JobRecord {
             uuid,
-            name: job.name.clone().unwrap_or_else(|| name_of_kernel(&program)),
-            kernel: FileIdentity::of(&program).map_err(SpoolError::File)?,
+            name: job.name.clone().unwrap_or_else(|| name_of_kernel(&kernel.path)),
+            kernel,
             argv: job.kernel.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
             cwd,
             env: environment.vars.iter().map(|(name, value)| var(name, value)).collect(),
