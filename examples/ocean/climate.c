@@ -86,7 +86,7 @@ double open_albedo(double latitude)
  * climates, and the sea a step at the ice's edge. */
 void step_ice(double *temperature, const double *rate, size_t n, double sun, double open)
 {
-    const double ice_albedo = 0.44, freezes = -1.8, frozen = -31.8;
+    const double ice_albedo = 0.40, freezes = -1.8, frozen = -31.8;
     const double scale = 1.0 / (freezes - frozen);
     for (size_t i = 0; i < n; i++) {
         const double t = temperature[i];
