@@ -73,7 +73,8 @@ pub fn find(name: &OsStr, path: Option<&OsStr>, cwd: &Path) -> Result<PathBuf, K
         let file = cwd.join(directory).join(name);
         match check(&file, file.as_os_str()) {
             Ok(()) if !name.is_empty() => return Ok(file),
-            Err(error @ KernelError::Denied { .. }) => denied = denied.or(Some(error)),
+            // A directory that may not be searched says nothing of the name, to a shell neither.
+            Err(error @ KernelError::Denied { .. }) if file.exists() => denied = denied.or(Some(error)),
             _ => {}
         }
     }
