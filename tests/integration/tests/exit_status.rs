@@ -65,6 +65,12 @@ fn not_found() {
     for kernel in ["./nowhere", "no-such-command-anywhere", "/nowhere/k"] {
         place.dcrun("-n 2").arg(kernel).run().ends_with(127).says_in_a_line(&["dcrun: ", kernel]);
     }
+    // A directory of PATH that may not be searched (but by root) is no reason for 126.
+    let closed = place.path("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", closed.display());
+    place.dcrun("-n 2 no-such-command").env("PATH", path).run().ends_with(127);
     place.nothing_is_left();
 }
 
