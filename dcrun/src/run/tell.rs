@@ -135,6 +135,7 @@ impl Run {
             name: name_of(&self.record, subtask),
             attempt,
             host: self.job.spec().topology.host.clone(),
+            program: String::from_utf8_lossy(&self.hello.program).into_owned(),
             outcome,
             then,
             stops_others: !retry && !self.job.spec().keep_going && !self.job.all_running().is_empty(),

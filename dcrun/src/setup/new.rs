@@ -114,7 +114,8 @@ pub fn plan_only(
     view: &View,
     at: &Surroundings,
 ) -> Result<(JobRecord, Plan, Topology), SetupError> {
-    let program = if job.kernel.is_empty() { PathBuf::from("job") } else { find_kernel(job, at)? };
+    // A kernel that is not built yet is no hindrance: nothing is run.
+    let program = job.kernel.first().map_or_else(|| PathBuf::from("job"), PathBuf::from);
     let cwd = rank_directory(job, at)?;
     let merges = merge_targets(job, view, at)?;
     let mut machine = Machine::ask(None)?;

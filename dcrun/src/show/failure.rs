@@ -1,7 +1,8 @@
 //! The one line about a rank that failed: who, how, and how it goes on or why not.
 
-use dc_model::{Attempt, Outcome, Rank, SubtaskId};
+use dc_model::{Attempt, LaunchStage, Outcome, Rank, SubtaskId};
 use dcsched_core::job::NextStart;
+use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
 /// All there is to say of it.
@@ -17,6 +18,8 @@ pub struct Failure {
     pub attempt: Attempt,
     /// Its host.
     pub host: String,
+    /// The kernel's file.
+    pub program: String,
     /// How it ended.
     pub outcome: Outcome,
     /// What follows.
@@ -50,13 +53,28 @@ pub fn line(f: &Failure) -> String {
         f.subtask,
         f.attempt,
         f.host,
-        outcome(f.outcome),
+        how(f),
         then(f.then)
     );
     if f.stops_others {
         line.push_str("; the other ranks are stopped");
     }
     line
+}
+
+/// How it ended, with the file where that could not be executed.
+fn how(f: &Failure) -> String {
+    let Outcome::NotLaunched { stage: LaunchStage::Exec, errno } = f.outcome else {
+        return outcome(f.outcome);
+    };
+    let error = std::io::Error::from_raw_os_error(errno);
+    match Errno::from_raw(errno) {
+        // It was there before the job began, so what is missing is mostly what its first line names.
+        Errno::ENOENT => {
+            format!("cannot execute {}: {error}: it, or its interpreter, is not there", f.program)
+        }
+        _ => format!("cannot execute {}: {error}", f.program),
+    }
 }
 
 /// How an attempt ended, with the signal's name.
@@ -112,6 +130,7 @@ mod tests {
             name: None,
             attempt: Attempt(2),
             host: "n1".to_owned(),
+            program: "/bin/k".to_owned(),
             outcome,
             then,
             stops_others: false,
@@ -147,6 +166,11 @@ mod tests {
                 failure(Outcome::Signalled(11), Then::NoRestartsLeft(3)),
                 "rank 3 (subtask 7, attempt 2) on n1: killed by signal 11 (SIGSEGV); not started again: its 3 restarts are \
                  used up",
+            ),
+            (
+                failure(Outcome::NotLaunched { stage: LaunchStage::Exec, errno: 2 }, Then::CannotExecute),
+                "rank 3 (subtask 7, attempt 2) on n1: cannot execute /bin/k: No such file or directory (os error 2): it, or \
+                 its interpreter, is not there; not started again",
             ),
         ];
         for (failure, wanted) in cases {
