@@ -11,6 +11,7 @@ use crate::show::progress::Progress;
 use std::fs::File;
 use std::io;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 /// What the console is asked to do, in order.
@@ -71,6 +72,8 @@ pub struct Console {
     commands: Mailbox<Command>,
     thread: JoinHandle<()>,
     has_events: bool,
+    /// Whether anything but ranks' output was ever asked for.
+    is_used: AtomicBool,
 }
 
 impl Console {
@@ -84,12 +87,17 @@ impl Console {
         let theirs = commands.clone();
         let screen = screen::Screen::new(setup, theirs, told);
         let thread = std::thread::Builder::new().name("console".to_owned()).spawn(move || screen.run())?;
-        Ok(Self { commands, thread, has_events })
+        Ok(Self { commands, thread, has_events, is_used: AtomicBool::new(false) })
+    }
+
+    fn ask(&self, command: Command) {
+        self.is_used.store(true, Ordering::Relaxed);
+        self.commands.push(command);
     }
 
     /// Writes lines of dcrun's own.
     pub fn say(&self, text: impl Into<String>) {
-        self.commands.push(Command::Say(text.into()));
+        self.ask(Command::Say(text.into()));
     }
 
     /// Whether events go anywhere.
@@ -100,7 +108,7 @@ impl Console {
 
     /// Writes one event: a whole line.
     pub fn event(&self, line: Vec<u8>) {
-        self.commands.push(Command::Event(line));
+        self.ask(Command::Event(line));
     }
 
     /// Shows a starter's output from now on; that of one before it is shown to its end first.
@@ -110,11 +118,15 @@ impl Console {
 
     /// Shows how far the job is.
     pub fn show(&self, progress: Progress) {
-        self.commands.push(Command::Show(progress));
+        self.ask(Command::Show(progress));
     }
 
-    /// Writes what is left, takes the bar away, and ends the thread.
+    /// Writes what is left, takes the bar away, and ends the thread. To be called when all output is told to be written:
+    /// where there was nothing else, nothing is waited for.
     pub fn finish(self) {
+        if !self.is_used.load(Ordering::Relaxed) {
+            return;
+        }
         self.commands.push(Command::Finish);
         // A panic there has been told on standard error already.
         let _ = self.thread.join();
