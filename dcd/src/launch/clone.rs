@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::libc::{self, c_char, c_int, c_ulong, c_void};
 use nix::unistd::Pid;
 use std::cell::UnsafeCell;
+use std::ffi::CStr;
 use std::os::fd::AsRawFd;
 use std::ptr::null;
 
@@ -188,7 +189,7 @@ unsafe fn become_rank(shared: &Shared<'_>, report: *mut Report) -> Result<(), Fa
         let argv = shared.argv.add(1);
         libc::execve(plan.program.as_ptr(), argv, shared.envp);
         let mut errno = Errno::last();
-        if errno == Errno::ENOEXEC {
+        if errno == Errno::ENOEXEC && is_text(plan.program) {
             // A script without an interpreter line: a shell's, as execvp(3) has it.
             shared.argv.write(SHELL.as_ptr());
             argv.write(plan.program.as_ptr());
@@ -197,4 +198,19 @@ unsafe fn become_rank(shared: &Shared<'_>, report: *mut Report) -> Result<(), Fa
         }
         Err((LaunchStage::Exec, errno))
     }
+}
+
+/// Whether a file could be a shell's: no zero byte in its first line, as shells have it. A program for another machine
+/// is no text. For the child: system calls only, nothing is allocated.
+fn is_text(path: &CStr) -> bool {
+    let mut head = [0u8; 128];
+    // SAFETY: a terminated path, and a buffer of the length that is said.
+    let count = unsafe {
+        let fd = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+        let count = libc::read(fd, head.as_mut_ptr().cast(), head.len());
+        libc::close(fd);
+        count
+    };
+    let head = usize::try_from(count).ok().and_then(|count| head.get(..count)).unwrap_or_default();
+    !head.iter().take_while(|byte| **byte != b'\n').any(|byte| *byte == 0)
 }
