@@ -21,7 +21,7 @@ use error::Error;
 use request::{Request, Task, Verbosity, View};
 use run::Run;
 use run::signals::Signals;
-use setup::{Ready, Resumption, SetupError, Surroundings};
+use setup::{Machine, Ready, Resumption, SetupError, Surroundings};
 use std::time::Instant;
 
 fn main() {
@@ -38,24 +38,28 @@ fn main() {
 }
 
 fn try_main(began: Instant) -> Result<u8, Error> {
+    // What must be so before the first thread starts; and that one is to start soon.
+    let at = Surroundings::now();
+    dcd::topology::prepare_environment();
+    let signals = Signals::take_over().map_err(|e| SetupError::system("take signals over")(e.into()))?;
+    let mut machine = Machine::ask()?;
+
     let cli = match Cli::try_parse_from(cli::accept_np(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(error) => return Ok(tell_usage(&error)),
     };
     trace::maybe_start();
-    let at = Surroundings::now()?;
+    let at = at?;
     let Request { mut view, task } = Request::check(cli, at.var("DC_GRACE"))?;
-    dcd::topology::prepare_environment();
     if let Task::Plan(job) = &task {
-        return plan(job, &view, &at);
+        signals.give_back().map_err(|e| SetupError::system("give signals back")(e.into()))?;
+        return plan(job, &view, &at, &mut machine);
     }
     let events = open_events(&view, &at)?;
-    // Before any thread starts.
-    let signals = Signals::take_over().map_err(|e| SetupError::system("take signals over")(e.into()))?;
     dcd::sweep::become_subreaper().map_err(SetupError::system("become the parent of orphans"))?;
     let ready = match &task {
-        Task::Run { job, spool } => setup::new(job, spool.as_deref(), &view, &at)?,
-        Task::Resume { spool, force } => match setup::resume(spool, *force, &mut view, &at)? {
+        Task::Run { job, spool } => setup::new(job, spool.as_deref(), &view, &at, &mut machine)?,
+        Task::Resume { spool, force } => match setup::resume(spool, *force, &mut view, &at, &mut machine)? {
             Resumption::Ready(ready) => *ready,
             Resumption::Succeeded { name } => return Ok(tell_succeeded(&name, &view)),
         },
@@ -94,8 +98,8 @@ fn open_events(view: &View, at: &Surroundings) -> Result<Events, SetupError> {
     }
 }
 
-fn plan(job: &request::NewJob, view: &View, at: &Surroundings) -> Result<u8, Error> {
-    let (record, plan, topology) = setup::plan_only(job, view, at)?;
+fn plan(job: &request::NewJob, view: &View, at: &Surroundings, machine: &mut Machine) -> Result<u8, Error> {
+    let (record, plan, topology) = setup::plan_only(job, view, at, machine)?;
     let host = &topology.host;
     let out = match &view.json {
         Some(_) => show::plan::events(&record, &plan, host).concat(),

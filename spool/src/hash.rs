@@ -10,8 +10,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-/// Read at once, in bytes.
-const PIECE_BYTES: usize = 128 << 10;
+/// Read at once, in bytes. Small enough to come from the heap: memory mapped anew makes each first touch of a page wait
+/// for other threads that map some.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// XXH3-128 of a content, seed 0.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

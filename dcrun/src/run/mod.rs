@@ -213,9 +213,11 @@ impl Run {
     fn decide(&mut self) {
         while let Some(event) = self.events.pop_front() {
             let now = self.now_ns();
+            tracing::debug!(now, ?event);
             let mut actions = std::mem::take(&mut self.actions);
             self.job.step(now, event, &mut actions);
             for action in actions.drain(..) {
+                tracing::trace!(?action);
                 self.perform(action);
             }
             self.actions = actions;

@@ -30,6 +30,15 @@ impl Signals {
         Ok(Self(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
     }
 
+    /// Lets them do what they do without us; those that came meanwhile too.
+    ///
+    /// # Errors
+    /// When the mask cannot be set.
+    pub fn give_back(self) -> nix::Result<()> {
+        drop(self.0);
+        SigSet::all().thread_unblock()
+    }
+
     /// The next one that came.
     #[must_use]
     pub fn next(&self) -> Option<u8> {

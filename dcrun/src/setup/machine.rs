@@ -12,62 +12,90 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
-/// The topology and, where nothing can go wrong before it is needed, the starter: on their way in a thread, while the
-/// job's directory is made.
+/// Something on its way in a thread of its own.
 #[derive(Debug)]
-pub struct Machine {
-    thread: Option<JoinHandle<Asked>>,
-    topology: Option<Topology>,
-    crew: Option<Crew>,
+enum Pending<T, E> {
+    Coming(JoinHandle<Result<T, E>>),
+    Here(T),
+    /// It failed, and that was told; or it was taken.
+    Gone,
 }
 
-/// What the thread comes back with.
-type Asked = (Option<Result<Crew, SetupError>>, Result<Topology, TopologyError>);
+impl<T: Send + 'static, E: Send + 'static> Pending<T, E> {
+    fn start(name: &str, make: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<Self, SetupError> {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(make);
+        Ok(Self::Coming(thread.map_err(SetupError::system("start a thread"))?))
+    }
+
+    /// Waits for it.
+    fn wait(&mut self) -> Result<(), E> {
+        match std::mem::replace(self, Self::Gone) {
+            Self::Coming(thread) => {
+                if let Ok(made) = thread.join() {
+                    *self = Self::Here(made?);
+                }
+            }
+            other => *self = other,
+        }
+        Ok(())
+    }
+}
+
+/// The topology and, where nothing can go wrong before it is needed, the starter: on their way while the command line
+/// is read and the job's directory is made.
+#[derive(Debug)]
+pub struct Machine {
+    topology: Pending<Topology, TopologyError>,
+    crew: Pending<Crew, SetupError>,
+}
 
 impl Machine {
-    /// Begins to ask, and to start a starter for so many lanes of this job.
+    /// Begins to ask for the topology.
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub fn ask(crew_for: Option<(u32, JobUuid)>) -> Result<Self, SetupError> {
-        let ask = move || (crew_for.map(|(ranks, job)| Crew::start(ranks, job)), topology::discover());
-        let thread = std::thread::Builder::new().name("machine".to_owned()).spawn(ask);
-        let thread = Some(thread.map_err(SetupError::system("start a thread"))?);
-        Ok(Self { thread, topology: None, crew: None })
+    pub fn ask() -> Result<Self, SetupError> {
+        Ok(Self { topology: Pending::start("topology", topology::discover)?, crew: Pending::Gone })
     }
 
-    /// Waits for the thread.
-    fn await_answer(&mut self) -> Result<(), SetupError> {
-        let Some(thread) = self.thread.take() else { return Ok(()) };
-        let Ok((crew, topology)) = thread.join() else { return Err(TopologyError::Load.into()) };
-        self.crew = crew.transpose()?;
-        self.topology = Some(topology?);
-        Ok(())
-    }
-
-    /// The answer, waited for.
+    /// The topology, waited for.
     ///
     /// # Errors
-    /// When hwloc does not say, or there is no starter.
+    /// When hwloc does not say.
     pub fn topology(&mut self) -> Result<Topology, SetupError> {
-        self.await_answer()?;
-        self.topology.clone().ok_or(TopologyError::Load.into())
+        self.topology.wait()?;
+        match &self.topology {
+            Pending::Here(topology) => Ok(topology.clone()),
+            _ => Err(TopologyError::Load.into()),
+        }
+    }
+
+    /// Begins to start a starter.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn call_crew(&mut self, ranks: u32, job: JobUuid) -> Result<(), SetupError> {
+        self.crew = Pending::start("crew", move || Crew::start(ranks, job))?;
+        Ok(())
     }
 
     /// The starter, waited for or started now.
     ///
     /// # Errors
-    /// When hwloc does not say, or there is no starter.
+    /// When there is none to be had.
     pub fn crew(&mut self, ranks: u32, job: JobUuid) -> Result<Crew, SetupError> {
-        self.await_answer()?;
-        self.crew.take().map_or_else(|| Crew::start(ranks, job), Ok)
+        self.crew.wait()?;
+        match std::mem::replace(&mut self.crew, Pending::Gone) {
+            Pending::Here(crew) => Ok(crew),
+            _ => Crew::start(ranks, job),
+        }
     }
 
     /// Ends a starter that nobody needs.
-    pub fn dismiss(mut self) {
+    pub fn dismiss(&mut self) {
         // Whatever else went wrong is told already.
-        let _ = self.await_answer();
-        if let Some(crew) = self.crew.take() {
+        let _ = self.crew.wait();
+        if let Pending::Here(crew) = std::mem::replace(&mut self.crew, Pending::Gone) {
             let _ = crew.link.bury();
         }
     }

@@ -12,7 +12,7 @@ mod resume;
 mod work;
 
 pub use error::SetupError;
-pub use machine::Crew;
+pub use machine::{Crew, Machine};
 pub use new::{new, plan_only};
 pub use resume::{Resumption, resume};
 

@@ -27,18 +27,20 @@ pub fn new(
     directory: Option<&Path>,
     view: &View,
     at: &Surroundings,
+    machine: &mut Machine,
 ) -> Result<Ready, SetupError> {
     let program = find_kernel(job, at)?;
     let cwd = rank_directory(job, at)?;
     let merges = merge_targets(job, view, at)?;
-    // Before there is another thread: two that map memory wait for each other at each page of the buffer.
     let kernel = FileIdentity::of(&program).map_err(SpoolError::File)?;
     // Where only the disk can refuse from here on, the starter need not wait for the rest.
     let is_plain = job.work == Work::Plain && job.cores == 1;
     let uuid = uuid()?;
-    let mut machine = Machine::ask(is_plain.then(|| (job.ranks.unwrap_or(1), uuid)))?;
+    if is_plain {
+        machine.call_crew(job.ranks.unwrap_or(1), uuid)?;
+    }
     let settled = Settled { uuid, job, directory, view, at, kernel, cwd, merges };
-    let made = settled.make(&mut machine);
+    let made = settled.make(machine);
     if made.is_err() {
         machine.dismiss();
     }
@@ -113,12 +115,12 @@ pub fn plan_only(
     job: &NewJob,
     view: &View,
     at: &Surroundings,
+    machine: &mut Machine,
 ) -> Result<(JobRecord, Plan, Topology), SetupError> {
     // A kernel that is not built yet is no hindrance: nothing is run.
     let program = job.kernel.first().map_or_else(|| PathBuf::from("job"), PathBuf::from);
     let cwd = rank_directory(job, at)?;
     let merges = merge_targets(job, view, at)?;
-    let mut machine = Machine::ask(None)?;
     let Made { subtasks, ranks, better_split, .. } = make(job, &at.cwd, &mut || machine.topology())?;
     let topology = machine.topology()?;
     let record = JobRecord {

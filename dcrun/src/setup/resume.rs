@@ -31,8 +31,8 @@ pub fn resume(
     force: bool,
     view: &mut View,
     at: &Surroundings,
+    machine: &mut Machine,
 ) -> Result<Resumption, SetupError> {
-    let mut machine = Machine::ask(None)?;
     let Resumed { spool, job: mut record, replay } = Spool::resume(&at.cwd.join(directory))?;
     view.inherit(&record.options);
     if let Some(fill) = &view.fill {
