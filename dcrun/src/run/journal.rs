@@ -80,6 +80,15 @@ impl Journal {
         }
     }
 
+    /// Lets the file go, with whatever was not written: its directory is about to be removed. Waits for nothing.
+    pub fn discard(self) {
+        let mut waiting = self.shared.lock();
+        waiting.records.clear();
+        waiting.closed = true;
+        drop(waiting);
+        self.shared.changed.notify_one();
+    }
+
     /// Makes the rest durable, ends the thread and closes the file.
     pub fn close(mut self) {
         self.shared.lock().closed = true;

@@ -23,9 +23,12 @@ impl Run {
         }
         // While the starter ends.
         let keeps = self.keeps(status);
+        let journal = self.journal.take().into_iter();
         if keeps {
-            self.journal.take().into_iter().for_each(super::journal::Journal::close);
+            journal.for_each(super::journal::Journal::close);
         } else if let Some(spool) = self.spool.take() {
+            // A file that is removed while it is open is only freed when this process ends, with nothing beside it.
+            journal.for_each(super::journal::Journal::discard);
             remove(spool, &self.console);
         }
         let (status, is_stuck) = match self.drain() {
