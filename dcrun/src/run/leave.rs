@@ -4,9 +4,11 @@ use super::Run;
 use super::signals::Wish;
 use crate::console::Console;
 use crate::events::Event;
+use crate::show::amount::plural;
 use crate::show::failure;
 use dc_model::wire::ToStarter;
 use dc_model::{StopReason, exit};
+use dc_spool::files::shown;
 use dc_spool::layout;
 use dc_spool::spool::Spool;
 use dcsched_core::job::Phase;
@@ -16,6 +18,11 @@ impl Run {
     pub fn leave(mut self, status: u8) -> u8 {
         if let Some((own, rank)) = self.own_status.filter(|(own, _)| *own == status) {
             failure::whose_status(own, rank).into_iter().for_each(|text| self.console.say(text));
+        }
+        if self.job.spec().merge && self.tally.failed > 0 {
+            let failed = self.tally.failed;
+            let subtasks = plural(failed, "subtask", "subtasks");
+            self.console.say(format!("results are not merged: {failed} {subtasks} failed"));
         }
         if let Some(link) = &mut self.link {
             link.send(&ToStarter::Bye);
@@ -38,9 +45,9 @@ impl Run {
         let (done, failed, restarts) = (self.tally.done, self.tally.failed, self.tally.restarts);
         self.event(|| Event::End { status, done, failed, restarts, kept: keeps });
         if keeps && status != exit::OK {
-            self.say_if_not_quiet(format!("go on with: dcrun --resume {}", self.dir.path().display()));
+            self.say_if_not_quiet(format!("go on with: dcrun --resume {}", shown(self.dir.path())));
         } else if keeps {
-            self.tell_detail(|| format!("the job's files are in {}", self.dir.path().display()));
+            self.tell_detail(|| format!("the job's files are in {}", shown(self.dir.path())));
         }
         if !is_stuck {
             self.console.finish();
@@ -127,9 +134,9 @@ fn remove(spool: Spool, console: &Console) {
     match spool.remove() {
         Ok(removed) => {
             for left in removed.left {
-                console.say(format!("{} is not dc's, and is left", left.display()));
+                console.say(format!("{} is not dc's, and is left", shown(&left)));
             }
         }
-        Err(error) => console.say(format!("{error}; {} can be removed", path.display())),
+        Err(error) => console.say(format!("{error}; {} can be removed", shown(&path))),
     }
 }

@@ -4,6 +4,7 @@
 pub mod journal;
 mod leave;
 mod merge;
+mod neighbours;
 mod on;
 mod perform;
 mod pulse;
@@ -100,6 +101,7 @@ pub struct Run {
     /// When the starter is killed, because it did not kill its ranks when it was told to.
     starter_dies_ns: Option<u64>,
     rebound: BTreeSet<u32>,
+    claimed: neighbours::Claimed,
     /// Why the job is stopped, once it is.
     stop_reason: Option<StopReason>,
     /// Why standard output cannot be written, once it cannot.
@@ -173,6 +175,7 @@ impl Run {
             outputs: (1, 0),
             starter_dies_ns: None,
             rebound: BTreeSet::new(),
+            claimed: neighbours::Claimed::default(),
             stop_reason: None,
             stdout_failed: None,
             own_status: None,
@@ -188,6 +191,7 @@ impl Run {
             if let Some(status) = self.finish {
                 return status;
             }
+            self.maybe_claim();
             self.wait();
             self.on_all();
         }

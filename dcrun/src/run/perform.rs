@@ -1,6 +1,7 @@
 //! What each decision of the core asks for.
 
 use super::merge::{Merge, parts};
+use super::neighbours::Claimed;
 use super::starter::Link;
 use super::{Notice, Run};
 use dc_model::wire::{Launch, ToStarter};
@@ -17,6 +18,9 @@ impl Run {
             Action::Launch { subtask, attempt, rank, placement, before } => {
                 let Some(what) = self.record.subtasks.get(subtask) else { return };
                 self.window.on_launch();
+                if matches!(self.claimed, Claimed::NotYet) {
+                    self.claimed = Claimed::Due;
+                }
                 let launch = Launch {
                     subtask,
                     attempt,

@@ -14,7 +14,7 @@ const TOGETHER: Duration = Duration::from_secs(1);
 
 /// Signals, read as from a file.
 #[derive(Debug)]
-pub struct Signals(SignalFd);
+pub struct Signals(SignalFd, SigSet);
 
 impl Signals {
     /// Takes them over; before any thread is started, so that none gets them the old way. What was ignored stays so, as
@@ -27,7 +27,7 @@ impl Signals {
         let wanted = ENDING.into_iter().chain([Signal::SIGINT]);
         let set: SigSet = wanted.filter(|signal| ignored >> (*signal as i32 - 1) & 1 == 0).collect();
         set.thread_block()?;
-        Ok(Self(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?))
+        Ok(Self(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?, set))
     }
 
     /// Lets them do what they do without us; those that came meanwhile too.
@@ -35,8 +35,7 @@ impl Signals {
     /// # Errors
     /// When the mask cannot be set.
     pub fn give_back(self) -> nix::Result<()> {
-        drop(self.0);
-        SigSet::all().thread_unblock()
+        self.1.thread_unblock()
     }
 
     /// The next one that came.
