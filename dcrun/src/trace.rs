@@ -10,6 +10,8 @@ pub fn maybe_start() {
     let Some(filter) = std::env::var_os(VARIABLE) else { return };
     let filter = EnvFilter::try_new(filter.to_string_lossy()).unwrap_or_else(|_| EnvFilter::new("trace"));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A closed standard error must not end the job.
+    let subscriber = subscriber.log_internal_errors(false);
     // Only a second one would be refused.
     let _ = subscriber.try_init();
 }
