@@ -68,10 +68,8 @@ fn lines(shared: &[(&Neighbour, CpuSet)]) -> Vec<String> {
                 Ok(Some(user)) => user.name.escape_debug().to_string(),
                 _ => format!("number {}", other.uid),
             };
-            format!(
-                "CPUs {cpus} are used by another dcrun as well: process {} of user {user}",
-                other.says.pid
-            )
+            let cpus = if cpus.len() == 1 { format!("CPU {cpus} is") } else { format!("CPUs {cpus} are") };
+            format!("{cpus} used by another dcrun as well: process {} of user {user}", other.says.pid)
         })
         .collect();
     if shared.len() > TOLD_MAX {
@@ -92,7 +90,7 @@ mod tests {
         let one = (&other, CpuSet::from_iter([1]));
         assert_eq!(
             lines(std::slice::from_ref(&one)),
-            ["CPUs 1 are used by another dcrun as well: process 7 of user root"]
+            ["CPU 1 is used by another dcrun as well: process 7 of user root"]
         );
         let many = lines(&vec![one; 5]);
         assert_eq!(many.len(), TOLD_MAX + 1);

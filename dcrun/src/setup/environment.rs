@@ -151,6 +151,7 @@ mod tests {
             "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM",
             "PMIX_MCA_gds",
             "PMI",
+            "DC_CLAIMS",
             "DC_GRACE",
             "DC_LOG",
             "DC_STARTER",

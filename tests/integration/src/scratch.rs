@@ -110,6 +110,7 @@ impl Scratch {
         ask.env("PATH", path)
             .env("HOME", home)
             .env("XDG_STATE_HOME", self.state())
+            .env("DC_CLAIMS", "/nonexistent") // Tests that run side by side share CPUs, and do not say so.
             .env("NOTES", self.log_path())
     }
 
