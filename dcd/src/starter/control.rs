@@ -1,5 +1,6 @@
 //! The control socket: messages from dcrun as they come, messages to it as it takes them. Its end is dcrun's end.
 
+use super::haste::Haste;
 use dc_model::codec::DecodeError;
 use dc_model::wire::{FrameBuffer, FromStarter, ToStarter};
 use nix::errno::Errno;
@@ -15,6 +16,7 @@ pub struct Control {
     socket: UnixStream,
     frames: FrameBuffer,
     waiting: Vec<u8>,
+    haste: Haste,
     scratch: Box<[u8]>,
 }
 
@@ -27,7 +29,7 @@ impl Control {
     #[must_use]
     pub fn new(socket: UnixStream) -> Self {
         let scratch = vec![0; READ_BYTES].into_boxed_slice();
-        Self { socket, frames: FrameBuffer::default(), waiting: Vec::new(), scratch }
+        Self { socket, frames: FrameBuffer::default(), waiting: Vec::new(), haste: Haste::default(), scratch }
     }
 
     /// Reads what is there, once and without waiting.
@@ -57,11 +59,18 @@ impl Control {
     /// Puts a message at the end of what is to be sent.
     pub fn tell(&mut self, message: &FromStarter) {
         message.encode(&mut self.waiting);
+        self.haste.add(!matches!(message, FromStarter::Started { .. }));
     }
 
     /// Puts a line for the user at the end of what is to be sent.
     pub fn notice(&mut self, text: impl Into<String>) {
         self.tell(&FromStarter::Notice { text: text.into() });
+    }
+
+    /// How what waits is to be sent.
+    #[must_use]
+    pub fn haste(&self) -> Haste {
+        self.haste
     }
 
     /// Whether something is still to be sent.
@@ -82,6 +91,7 @@ impl Control {
             }
         }
         self.waiting.drain(..sent);
+        self.haste.clear();
     }
 
     /// The descriptor, for polling.

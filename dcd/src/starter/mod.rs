@@ -7,6 +7,7 @@ mod bindings;
 mod control;
 mod end;
 mod env;
+mod haste;
 mod inherited;
 mod job;
 mod keeper;
@@ -22,6 +23,7 @@ mod timers;
 
 use crate::launch::Launcher;
 use control::{Control, Gone};
+use haste::Haste;
 use inherited::Inherited;
 pub use inherited::{CONTROL, OUTPUT, PROGRESS};
 use job::Job;
@@ -150,13 +152,20 @@ impl Starter {
         };
         // Before dcrun is told of an attempt's end, what it left behind is killed.
         self.orphans.maybe_kill(&self.table, self.job.as_ref().map(|job| job.uuid));
-        self.control.flush();
-        self.output.flush();
+        let now = Instant::now();
+        let (control, output) = (self.control.haste(), self.output.haste());
+        if self.control.is_waiting() && (control.is_due(now) || self.bye) {
+            self.control.flush();
+        }
+        if !self.output.is_empty() && (output.is_due(now) || self.bye) {
+            self.output.flush();
+        }
         let all_over = self.table.is_empty() && self.streams.is_empty();
         if self.bye && all_over && self.output.is_empty() && !self.control.is_waiting() {
             return Ok(Some(Ending::Served));
         }
-        let timeout = if more { Some(Duration::ZERO) } else { self.timers.wait(Instant::now()) };
+        let waits = [self.timers.wait(now), self.control.haste().wait(now), self.output.haste().wait(now)];
+        let timeout = if more { Some(Duration::ZERO) } else { waits.into_iter().flatten().min() };
         let ready = self.wait(timeout)?;
         if ready.reader_gone {
             self.output.on_reader_gone();
@@ -189,9 +198,10 @@ impl Starter {
         let mut control = PollFlags::empty();
         // That the other end is gone is told whatever is asked for.
         control.set(PollFlags::POLLIN, timeout != Some(Duration::ZERO));
-        control.set(PollFlags::POLLOUT, self.control.is_waiting());
+        let is_stuck = |waits: bool, haste: Haste| waits && haste.wait(Instant::now()).is_none();
+        control.set(PollFlags::POLLOUT, is_stuck(self.control.is_waiting(), self.control.haste()));
         let mut output = PollFlags::empty();
-        output.set(PollFlags::POLLOUT, !self.output.is_empty());
+        output.set(PollFlags::POLLOUT, is_stuck(!self.output.is_empty(), self.output.haste()));
         let mut pipes = PollFlags::empty();
         pipes.set(PollFlags::POLLIN, !self.output.is_full());
         let mut fds = [

@@ -1,6 +1,7 @@
 //! The output socket: frames wait here until dcrun reads them. When too many wait, pipes are left unread, so that
 //! memory stays bounded and ranks feel it; nothing else waits for a reader.
 
+use super::haste::Haste;
 use dc_model::wire::Output;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, send};
@@ -16,6 +17,7 @@ pub struct OutputSocket {
     socket: UnixStream,
     waiting: Vec<u8>,
     sent: usize,
+    haste: Haste,
     reader_gone: bool,
 }
 
@@ -23,13 +25,15 @@ impl OutputSocket {
     /// Over this socket.
     #[must_use]
     pub fn new(socket: UnixStream) -> Self {
-        Self { socket, waiting: Vec::new(), sent: 0, reader_gone: false }
+        Self { socket, waiting: Vec::new(), sent: 0, haste: Haste::default(), reader_gone: false }
     }
 
     /// Puts one frame at the end. Where nobody will read it, it is dropped: ranks must not hang on that.
     pub fn push(&mut self, frame: &Output) {
         if !self.reader_gone {
             frame.encode(&mut self.waiting);
+            // That a stream has ended without another word is news for nobody.
+            self.haste.add(!frame.bytes.is_empty());
         }
     }
 
@@ -45,8 +49,15 @@ impl OutputSocket {
         self.sent == self.waiting.len()
     }
 
+    /// How what waits is to be sent.
+    #[must_use]
+    pub fn haste(&self) -> Haste {
+        self.haste
+    }
+
     /// Sends what the socket takes, without waiting.
     pub fn flush(&mut self) {
+        self.haste.clear();
         while !self.is_empty() {
             let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
             match send(self.socket.as_raw_fd(), &self.waiting[self.sent..], flags) {
