@@ -62,6 +62,8 @@ pub struct Launch {
     pub args: Vec<Vec<u8>>,
     /// Only checkpoints older than this one may be gone on from (two restarts from it failed).
     pub before: Option<Restart>,
+    /// It takes the lane and the cores of this attempt, once that has ended; one that is not there has.
+    pub after: Option<(SubtaskId, Attempt)>,
 }
 
 /// dcrun to the starter.
@@ -322,6 +324,10 @@ impl ToStarter {
                 });
                 put_list(w, &launch.args);
                 put_option(w, launch.before, put_restart);
+                put_option(w, launch.after, |w, (subtask, attempt)| {
+                    w.u32(subtask.0);
+                    w.u32(attempt.0);
+                });
             }),
             Self::Stop { subtask, attempt, signal } => frame(out, 3, |w| {
                 w.u32(subtask.0);
@@ -369,6 +375,7 @@ impl ToStarter {
                 })?,
                 args: get_list(r)?,
                 before: get_option(r, get_restart)?,
+                after: get_option(r, |r| Ok((SubtaskId(r.u32()?), Attempt(r.u32()?))))?,
             })),
             3 => Self::Stop { subtask: SubtaskId(r.u32()?), attempt: Attempt(r.u32()?), signal: r.u8()? },
             4 => Self::KillAll,

@@ -28,6 +28,7 @@ fn to_starter() -> Vec<ToStarter> {
         block: Some(Block { x0: 0, y0: 1, x1: 2, y1: 3 }),
         args: vec![b"--fast".to_vec()],
         before: Some(Restart { attempt: Attempt(1), step: 10 }),
+        after: Some((SubtaskId(3), Attempt(1))),
     };
     let stop = ToStarter::Stop { subtask: SubtaskId(4), attempt: Attempt(2), signal: 15 };
     vec![hello(), ToStarter::Launch(Box::new(launch)), stop, ToStarter::KillAll, ToStarter::Bye]

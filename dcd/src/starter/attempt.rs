@@ -25,6 +25,8 @@ macro_rules! words {
 words! {
     /// Where an attempt stands.
     State {
+        /// It waits for the end of the attempt whose lane and cores it takes over.
+        Following = "following",
         /// The checkpoint to go on from is being picked, off the loop.
         Picking = "picking",
         /// Its process is being made; the loop does nothing else meanwhile.
@@ -45,6 +47,8 @@ words! {
 words! {
     /// What happens to an attempt.
     Event {
+        /// Whom it waited for has ended.
+        Freed = "freed",
         /// The pick has come back.
         Picked = "picked",
         /// Its exec has succeeded.
@@ -67,6 +71,8 @@ words! {
 words! {
     /// What the starter has to do.
     Act {
+        /// Pick the checkpoint to go on from.
+        Pick = "pick",
         /// Make its process.
         Launch = "launch",
         /// Tell dcrun that it runs.
@@ -96,8 +102,9 @@ pub fn next(state: State, event: Event) -> (State, &'static [Act]) {
     use Event as E;
     use State as S;
     match (state, event) {
+        (S::Following, E::Freed) => (S::Picking, &[A::Pick]),
         (S::Picking, E::Picked) => (S::Launching, &[A::Launch]),
-        (S::Picking, E::Stop | E::Kill) => (S::Over, &[A::NoteUnlaunched, A::TellEnded]),
+        (S::Following | S::Picking, E::Stop | E::Kill) => (S::Over, &[A::NoteUnlaunched, A::TellEnded]),
         (S::Launching, E::Started) => (S::Running, &[A::TellStarted]),
         (S::Launching, E::Refused) => (S::Over, &[A::TellEnded]),
         (S::Running, E::Stop) => (S::Stopping, &[A::Signal, A::StartGrace]),
@@ -110,17 +117,25 @@ pub fn next(state: State, event: Event) -> (State, &'static [Act]) {
             (S::Looking, &[A::KillGroup, A::Bury, A::LookUp])
         }
         (S::Looking, E::Found) => (S::Over, &[A::TellEnded]),
-        (S::Picking, E::Started | E::Refused | E::GraceOver | E::Exited | E::Found)
+        (S::Following, E::Picked)
+        | (S::Following | S::Picking, E::Started | E::Refused | E::GraceOver | E::Exited | E::Found)
         | (S::Launching, E::Picked | E::Stop | E::Kill | E::GraceOver | E::Exited | E::Found)
         | (S::Running, E::Picked | E::Started | E::Refused | E::GraceOver | E::Found)
         | (S::Stopping, E::Picked | E::Started | E::Refused | E::Found)
         | (S::Killing, E::Picked | E::Started | E::Refused | E::Stop | E::Kill | E::GraceOver | E::Found)
         | (S::Looking, E::Picked | E::Started | E::Refused | E::Stop | E::Kill | E::GraceOver | E::Exited)
-        | (S::Over, _) => (state, &[]),
+        | (S::Over, _)
+        | (_, E::Freed) => (state, &[]),
     }
 }
 
 impl State {
+    /// Whether its lane and cores are not another's yet.
+    #[must_use]
+    pub fn holds_cores(self) -> bool {
+        !matches!(self, Self::Looking | Self::Over)
+    }
+
     /// Whether dc has signalled it.
     #[must_use]
     pub fn is_stopped_by_dc(self) -> bool {

@@ -29,6 +29,7 @@ fn launch(cpus: &str, cores: u32) -> Launch {
         block: Some(Block { x0: 1, y0: 2, x1: 3, y1: 4 }),
         args: Vec::new(),
         before: None,
+        after: None,
     }
 }
 

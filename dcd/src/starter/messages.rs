@@ -4,7 +4,6 @@ use super::attempt::Event;
 use super::control::Gone;
 use super::job::Job;
 use super::{Ending, LAUNCHES_A_TURN_MAX, Starter, Taken};
-use dc_model::Attempt;
 use dc_model::wire::{FromStarter, Hello, Launch, ToStarter};
 use nix::libc::SIGKILL;
 
@@ -72,22 +71,21 @@ impl Starter {
 
     fn on_launch(&mut self, launch: Box<Launch>) {
         let (subtask, attempt) = (launch.subtask, launch.attempt);
-        let Some(job) = &mut self.job else {
+        if self.job.is_none() {
             self.control.notice("the starter was told to launch before it knew the job");
             return;
-        };
-        let before = launch.before;
+        }
+        let after = launch.after.and_then(|(subtask, attempt)| self.table.of_subtask(subtask, attempt));
         let Some(key) = self.table.add(launch) else {
             self.control
                 .notice(format!("subtask {subtask} runs already; attempt {attempt} was not launched"));
             return;
         };
-        // The first attempt finds no checkpoint of another.
-        if attempt <= Attempt(1) {
-            self.on_event(key, Event::Picked);
-        } else {
-            job.wake_keeper(self.lookups.way_back());
-            self.lookups.pick(job.place(), key, (subtask, attempt), before);
+        // One that has ended, and of which only the reports are still to come, has nothing to wait for.
+        let ahead = after.and_then(|ahead| self.table.get_mut(ahead));
+        match ahead.filter(|ahead| ahead.state.holds_cores()) {
+            Some(ahead) => ahead.follower = Some(key),
+            None => self.on_event(key, Event::Freed),
         }
     }
 }

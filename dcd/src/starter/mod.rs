@@ -22,6 +22,7 @@ mod table;
 mod timers;
 
 use crate::launch::Launcher;
+use attempt::Event;
 use control::{Control, Gone};
 use haste::Haste;
 use inherited::Inherited;
@@ -39,7 +40,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use streams::Streams;
-use table::Table;
+use table::{AttemptKey, Table};
 use timers::Timers;
 
 /// Launches a turn: each stops the loop for the time of an exec.
@@ -73,6 +74,8 @@ struct Starter {
     orphans: Orphans,
     job: Option<Job>,
     bye: bool,
+    /// Whose forerunner has ended: they are launched when what that left behind is killed.
+    freed: Vec<AttemptKey>,
 }
 
 /// The program.
@@ -117,6 +120,7 @@ impl Starter {
             orphans: Orphans::new(),
             job: None,
             bye: false,
+            freed: Vec::new(),
         })
     }
 
@@ -152,6 +156,9 @@ impl Starter {
         };
         // Before dcrun is told of an attempt's end, what it left behind is killed.
         self.orphans.maybe_kill(&self.table, self.job.as_ref().map(|job| job.uuid));
+        while let Some(key) = self.freed.pop() {
+            self.on_event(key, Event::Freed);
+        }
         let now = Instant::now();
         let (control, output) = (self.control.haste(), self.output.haste());
         if self.control.is_waiting() && (control.is_due(now) || self.bye) {

@@ -9,7 +9,7 @@ use super::timers::Timer;
 use crate::launch::{Launched, Plan, Refused};
 use crate::process::calls::{End, Whose, peek, reap, signal_group, signal_process};
 use dc_model::wire::{FromStarter, Launch};
-use dc_model::{LaunchStage, Outcome};
+use dc_model::{Attempt, LaunchStage, Outcome};
 use nix::libc::{SIGCONT, SIGKILL};
 use nix::unistd::Pid;
 use std::os::fd::AsFd;
@@ -38,6 +38,7 @@ impl Starter {
     /// Does one thing; what happens at once by it is returned.
     fn act(&mut self, key: AttemptKey, act: Act) -> Option<Event> {
         match act {
+            Act::Pick => return self.pick(key),
             Act::Launch => return Some(self.launch(key)),
             Act::TellStarted => self.tell_started(key),
             Act::Signal => self.signal(key),
@@ -57,6 +58,18 @@ impl Starter {
             }
             Act::TellEnded => self.tell_ended(key),
         }
+        None
+    }
+
+    /// The first attempt finds no checkpoint of another.
+    fn pick(&mut self, key: AttemptKey) -> Option<Event> {
+        let (Some(entry), Some(job)) = (self.table.get(key), &mut self.job) else { return None };
+        let Launch { subtask, attempt, before, .. } = *entry.launch;
+        if attempt <= Attempt(1) {
+            return Some(Event::Picked);
+        }
+        job.wake_keeper(self.lookups.way_back());
+        self.lookups.pick(job.place(), key, (subtask, attempt), before);
         None
     }
 
@@ -174,6 +187,7 @@ impl Starter {
         let Some(process) = self.table.get(key).and_then(|entry| entry.process) else { return };
         let _ = reap(Whose::Pid(process.pid));
         self.table.forget_pid(process.pid);
+        self.free_follower(key);
         self.orphans.want_look();
         let now = Instant::now();
         for stream in process.streams {
@@ -205,7 +219,13 @@ impl Starter {
         Some(Event::Found)
     }
 
+    /// Its cores are free: whoever waits for them comes next.
+    fn free_follower(&mut self, key: AttemptKey) {
+        self.freed.extend(self.table.get_mut(key).and_then(|entry| entry.follower.take()));
+    }
+
     fn tell_ended(&mut self, key: AttemptKey) {
+        self.free_follower(key);
         let Some(entry) = self.table.remove(key) else { return };
         entry.ended().iter().for_each(|message| self.control.tell(message));
     }

@@ -59,6 +59,8 @@ pub struct Entry {
     pub launch: Box<Launch>,
     /// Where it stands.
     pub state: State,
+    /// Who takes over its lane and cores.
+    pub follower: Option<AttemptKey>,
     /// Counts launches: what was first seen at some count belongs to none that came after.
     pub serial: u64,
     /// What it goes on from.
@@ -108,7 +110,8 @@ impl Table {
         let subtask = launch.subtask;
         let key = self.entries.insert(Entry {
             launch,
-            state: State::Picking,
+            state: State::Following,
+            follower: None,
             serial: self.serial,
             origin: None,
             process: None,

@@ -265,5 +265,6 @@ pub fn shell(subtask: u32, script: &str) -> Launch {
         block: None,
         args: vec![b"-c".to_vec(), script.as_bytes().to_vec()],
         before: None,
+        after: None,
     }
 }

@@ -15,7 +15,7 @@ impl Run {
         match action {
             Action::Append { seq, record } => self.append(seq, record),
             Action::Sync => self.sync_now = !self.discards,
-            Action::Launch { subtask, attempt, rank, placement, before } => {
+            Action::Launch { subtask, attempt, rank, placement, before, after } => {
                 let Some(what) = self.record.subtasks.get(subtask) else { return };
                 self.window.on_launch();
                 if matches!(self.claimed, Claimed::NotYet) {
@@ -32,6 +32,7 @@ impl Run {
                     block: what.block,
                     args: what.args.clone(),
                     before,
+                    after,
                 };
                 self.send(&ToStarter::Launch(Box::new(launch)));
             }

@@ -92,7 +92,8 @@ impl Stage {
                     subtask,
                     attempt,
                     outcome: outcome(&words),
-                    ran_ns: number(&words, "ran_ns", 1000),
+                    // Long, so that nobody follows, unless the transcript says otherwise.
+                    ran_ns: number(&words, "ran_ns", 1_000_000_000),
                     stopped: words.contains(&"stopped"),
                     checkpoint: value(&words, "checkpoint").map(restart),
                     progress_cells: number(&words, "progress", 0),
@@ -139,9 +140,11 @@ impl Stage {
 fn show(action: &Action, text: &mut String) {
     let shown = match action {
         Action::Append { seq, record } => format!("append {seq} {record:?}"),
-        Action::Launch { subtask, attempt, rank, placement, before } => {
+        Action::Launch { subtask, attempt, rank, placement, before, after } => {
             let before = before.map_or(String::new(), |before| format!(", before {before}"));
-            format!("launch {subtask}.{attempt} on lane {rank}, cpus {}{before}", placement.cpus)
+            let after =
+                after.map_or(String::new(), |(subtask, attempt)| format!(", after {subtask}.{attempt}"));
+            format!("launch {subtask}.{attempt} on lane {rank}, cpus {}{before}{after}", placement.cpus)
         }
         Action::Stop { subtask, attempt, signal } => format!("stop {subtask}.{attempt} with {signal}"),
         Action::Sync => "sync".to_owned(),

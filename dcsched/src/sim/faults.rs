@@ -40,4 +40,6 @@ pub enum Plant {
     LostRecord,
     /// A rank is launched on another core than the core chose.
     WrongCore,
+    /// A follower is launched before its forerunner has ended.
+    NoWaiting,
 }

@@ -42,10 +42,23 @@ enum Planned {
     SyncEnds { life: u32, upto: usize },
     Reaches { life: u32, event: Event },
     RankEnds { starter: u32, subtask: SubtaskId, attempt: Attempt },
-    Launches { starter: u32, subtask: SubtaskId, attempt: Attempt, cpus: CpuSet, before: Option<Restart> },
+    Launches { starter: u32, launch: Launch },
     Stops { starter: u32, subtask: SubtaskId, attempt: Attempt },
     NewRun,
 }
+
+/// A launch on its way.
+#[derive(Clone, Debug)]
+struct Launch {
+    subtask: SubtaskId,
+    attempt: Attempt,
+    cpus: CpuSet,
+    before: Option<Restart>,
+    after: Option<(SubtaskId, Attempt)>,
+}
+
+/// Messages to the starter keep their order, so all take the same time.
+const TO_STARTER_NS: u64 = 250;
 
 struct Sim {
     random: Random,
@@ -55,6 +68,8 @@ struct Sim {
     job: Job,
     queue: Queue<Planned>,
     world: World,
+    /// Launches that wait for their forerunner's end, in the starter.
+    held: Vec<Launch>,
     checker: Checker,
     journal: Journal,
     syncing: bool,
@@ -98,6 +113,7 @@ pub fn run(seed: u64, faults: Faults, plant: Plant, directory: Option<&Path>) ->
         job,
         queue: Queue::default(),
         world: World::default(),
+        held: Vec::new(),
         checker: Checker::default(),
         journal,
         syncing: false,
@@ -173,17 +189,16 @@ impl Sim {
         match action {
             Action::Append { record, .. } => self.journal.append(record),
             Action::Sync => self.sync_wanted = true,
-            Action::Launch { subtask, attempt, placement, before, .. } => {
-                let delay = self.random.between(1, 500);
+            Action::Launch { subtask, attempt, placement, before, after, .. } => {
                 let mut cpus = placement.cpus;
                 if self.plant == Plant::WrongCore && self.random.chance(100) {
                     cpus = CpuSet::from_iter([0]);
                 }
-                self.queue.after(delay, Planned::Launches { starter, subtask, attempt, cpus, before });
+                let launch = Launch { subtask, attempt, cpus, before, after };
+                self.queue.after(TO_STARTER_NS, Planned::Launches { starter, launch });
             }
             Action::Stop { subtask, attempt, .. } => {
-                let delay = self.random.between(1, 500);
-                self.queue.after(delay, Planned::Stops { starter, subtask, attempt });
+                self.queue.after(TO_STARTER_NS, Planned::Stops { starter, subtask, attempt });
             }
             Action::StartStarter => self.new_starter(),
             Action::Merge => {
@@ -216,9 +231,7 @@ impl Sim {
                 self.step(Event::Durable { seq: upto as u64 });
             }
             Planned::Reaches { life, event } if life == self.life => self.step(event),
-            Planned::Launches { starter, subtask, attempt, cpus, before } if self.is_alive(starter) => {
-                self.on_launch(subtask, attempt, cpus, before);
-            }
+            Planned::Launches { starter, launch } if self.is_alive(starter) => self.on_launch(launch),
             Planned::RankEnds { starter, subtask, attempt } if self.is_alive(starter) => {
                 self.on_rank_end(subtask, attempt);
             }
@@ -240,7 +253,16 @@ impl Sim {
         self.starter_lives = true;
     }
 
-    fn on_launch(&mut self, subtask: SubtaskId, attempt: Attempt, cpus: CpuSet, before: Option<Restart>) {
+    fn on_launch(&mut self, launch: Launch) {
+        let waits = launch.after.is_some_and(|(subtask, attempt)| {
+            self.world.processes.get(&subtask).is_some_and(|process| process.attempt == attempt)
+                || self.held.iter().any(|held| (held.subtask, held.attempt) == (subtask, attempt))
+        });
+        if waits && self.plant != Plant::NoWaiting {
+            self.held.push(launch);
+            return;
+        }
+        let Launch { subtask, attempt, cpus, before, .. } = launch;
         let cells = self.spec.needs[subtask.index()].cells;
         self.checker.on_launch(subtask, attempt, &cpus, cells);
         let process = self.world.launch(&mut self.random, &self.faults, subtask, attempt, before, cells);
@@ -267,6 +289,7 @@ impl Sim {
         if reported == attempt {
             self.tell_end(subtask, attempt, process.outcome, false);
         }
+        self.on_gone(subtask, attempt);
     }
 
     fn on_rank_stopped(&mut self, subtask: SubtaskId, attempt: Attempt) {
@@ -274,6 +297,21 @@ impl Sim {
             self.world.kill(&mut self.random, subtask);
             self.checker.on_gone((subtask, attempt), false);
             self.tell_end(subtask, attempt, Outcome::Signalled(15), true);
+            self.on_gone(subtask, attempt);
+        } else if let Some(at) =
+            self.held.iter().position(|held| (held.subtask, held.attempt) == (subtask, attempt))
+        {
+            // It never ran; who waits for it waits for whom it waited for.
+            self.held.remove(at);
+            self.tell_end(subtask, attempt, Outcome::Signalled(15), true);
+        }
+    }
+
+    /// An attempt is gone: who waited for it is launched.
+    fn on_gone(&mut self, subtask: SubtaskId, attempt: Attempt) {
+        if let Some(at) = self.held.iter().position(|held| held.after == Some((subtask, attempt))) {
+            let launch = self.held.remove(at);
+            self.on_launch(launch);
         }
     }
 
@@ -316,6 +354,7 @@ impl Sim {
     }
 
     fn kill_ranks(&mut self) {
+        self.held.clear();
         if self.plant == Plant::NoDeathSignal {
             return;
         }

@@ -84,6 +84,8 @@ pub enum Action {
         placement: Placement,
         /// Only checkpoints older than this may be gone on from.
         before: Option<Restart>,
+        /// It takes over from this attempt, once that has ended.
+        after: Option<(SubtaskId, Attempt)>,
     },
     /// Signal this attempt, SIGKILL after the grace.
     Stop {

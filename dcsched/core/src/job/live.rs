@@ -25,6 +25,12 @@ pub struct Running {
     pub rank: Rank,
     /// Its cores.
     pub placement: Placement,
+    /// Counts launches.
+    pub number: u64,
+    /// The attempt whose lane and cores it takes over, once that has ended.
+    pub behind: Option<(SubtaskId, Attempt)>,
+    /// The subtask that takes over its lane and cores.
+    pub follower: Option<SubtaskId>,
 }
 
 /// The lanes: each subtask's own where there are as many, else the lowest free one.
@@ -192,6 +198,33 @@ impl Live {
         Some((subtask, rank, placement))
     }
 
+    /// Finds a running attempt that the next ready subtask can take over from: with as many cores, followed by none and
+    /// behind none, launched before all others. Gives that subtask, and whom it follows.
+    pub fn try_follow(
+        &mut self,
+        spec: &JobSpec,
+        may_follow: impl Fn(SubtaskId) -> bool,
+    ) -> Option<(SubtaskId, Running)> {
+        let subtask = self.order[*self.ready.first()? as usize];
+        let cores = spec.needs[subtask.index()].cores.max(1) as usize;
+        if !may_follow(subtask) {
+            return None;
+        }
+        let fits = |running: &&Running| {
+            running.behind.is_none()
+                && running.follower.is_none()
+                && running.placement.cores.len() == cores
+                && may_follow(running.subtask)
+        };
+        // Launches are numbered, so that the order of the map decides nothing.
+        let mut ahead = self.running.values().filter(fits).min_by_key(|running| running.number)?.clone();
+        self.ready.pop_first();
+        if let Lanes::Own = self.lanes {
+            ahead.rank = Rank(subtask.0);
+        }
+        Some((subtask, ahead))
+    }
+
     /// Whether a launch waits for nothing but a grant's way to the disk.
     #[must_use]
     pub fn starves(&self) -> bool {
@@ -204,6 +237,11 @@ impl Live {
         assert!(self.running_of[slot].is_none(), "subtask {} is launched twice", running.subtask);
         let key = self.running.insert(running);
         self.running_of[slot] = Some(key);
+        if let Some((ahead, _)) = self.running[key].behind {
+            let ahead = self.running_of[ahead.index()].and_then(|key| self.running.get_mut(key));
+            assert!(ahead.is_some(), "a follower's forerunner runs");
+            ahead.into_iter().for_each(|ahead| ahead.follower = Some(SubtaskId(slot as u32)));
+        }
     }
 
     /// The attempt running for a subtask.
@@ -213,11 +251,18 @@ impl Live {
         self.running.get(key)
     }
 
-    /// Its attempt has ended: lane and cores are free again.
+    /// Its attempt has ended: lane and cores are free again, or its follower's.
     pub fn on_ended(&mut self, subtask: SubtaskId) {
-        if let Some(running) =
-            self.running_of[subtask.index()].take().and_then(|key| self.running.remove(key))
-        {
+        let key = self.running_of[subtask.index()].take();
+        let Some(running) = key.and_then(|key| self.running.remove(key)) else { return };
+        let others = [running.behind.map(|(ahead, _)| ahead), running.follower];
+        let [ahead, follower] = others.map(|other| other.and_then(|other| self.running_of[other.index()]));
+        if let Some(ahead) = ahead.and_then(|key| self.running.get_mut(key)) {
+            // It never had them.
+            ahead.follower = None;
+        } else if let Some(follower) = follower.and_then(|key| self.running.get_mut(key)) {
+            follower.behind = None;
+        } else {
             self.lanes.give_back(running.rank);
             self.pool.give_back(&running.placement);
         }

@@ -5,7 +5,11 @@ use super::durable::JobPhase;
 use super::event::Action;
 use super::live::Running;
 use super::{Job, Phase};
-use dc_model::{Record, StopReason, exit};
+use crate::place::Placement;
+use dc_model::{Attempt, Rank, Record, StopReason, SubtaskId, exit};
+
+/// A subtask that is expected to take longer is not followed, and follows none.
+const FOLLOWED_NS_MAX: u64 = 3_000_000;
 
 impl Job {
     /// Proposes all there is to propose.
@@ -13,6 +17,7 @@ impl Job {
         if self.durable.phase == JobPhase::Running {
             self.want_grants(out);
             self.want_launches(out);
+            self.want_followers(out);
             self.want_merge(out);
         }
         self.want_end(out);
@@ -29,13 +34,51 @@ impl Job {
 
     fn want_launches(&mut self, out: &mut Vec<Action>) {
         while let Some((subtask, rank, placement)) = self.live.try_launch(&self.spec) {
-            let entry = &self.durable.entries[subtask.index()];
-            let (attempt, before) = (entry.attempt, entry.before);
-            let cpus = placement.cpus.clone();
-            self.commit(Record::Launched { subtask, attempt, rank, cpus }, out);
-            self.live.on_launched(Running { subtask, attempt, rank, placement: placement.clone() });
-            out.push(Action::Launch { subtask, attempt, rank, placement, before });
+            self.launch(subtask, rank, placement, None, out);
         }
+    }
+
+    /// Where subtasks take less time than it takes to ask for the next one, the next one is given ahead: the starter
+    /// launches it the moment its forerunner has ended. It is bound to that lane, so that both must be short: whatever
+    /// the forerunner does then, the job ends later by one such subtask at most. Only first attempts, which have no
+    /// checkpoint to look for.
+    fn want_followers(&mut self, out: &mut Vec<Action>) {
+        loop {
+            let Self { live, spec, cost, durable, .. } = &mut *self;
+            let is_short = |subtask: SubtaskId| {
+                let need = spec.needs[subtask.index()];
+                let predicted_ns = cost.predict_ns(need.cells / u64::from(need.cores.max(1)));
+                durable.entries[subtask.index()].attempt == Attempt(1)
+                    && predicted_ns.is_some_and(|ns| ns <= FOLLOWED_NS_MAX)
+            };
+            let Some((subtask, ahead)) = live.try_follow(spec, is_short) else { return };
+            let after = (ahead.subtask, ahead.attempt);
+            self.launch(subtask, ahead.rank, ahead.placement, Some(after), out);
+        }
+    }
+
+    fn launch(
+        &mut self,
+        subtask: SubtaskId,
+        rank: Rank,
+        placement: Placement,
+        after: Option<(SubtaskId, Attempt)>,
+        out: &mut Vec<Action>,
+    ) {
+        let entry = &self.durable.entries[subtask.index()];
+        let (attempt, before) = (entry.attempt, entry.before);
+        let cpus = placement.cpus.clone();
+        self.commit(Record::Launched { subtask, attempt, rank, cpus }, out);
+        self.live.on_launched(Running {
+            subtask,
+            attempt,
+            rank,
+            placement: placement.clone(),
+            number: self.durable.seq,
+            behind: after,
+            follower: None,
+        });
+        out.push(Action::Launch { subtask, attempt, rank, placement, before, after });
     }
 
     /// Merging needs every subtask computed, and every one of those records on disk.
