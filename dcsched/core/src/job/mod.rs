@@ -151,10 +151,12 @@ impl Job {
         self.live.running(subtask)
     }
 
-    /// All running attempts, by subtask.
+    /// All attempts that run, by subtask; those that wait for another's lane do not yet.
     #[must_use]
     pub fn all_running(&self) -> Vec<Running> {
-        self.live.all_running()
+        let mut all = self.live.all_running();
+        all.retain(|running| running.behind.is_none());
+        all
     }
 
     /// What was learned of the kernel's cost.
