@@ -54,8 +54,6 @@ pub struct Job {
     unfinished: usize,
     /// Subtasks that failed for good.
     failed: usize,
-    /// Ends of attempts that were nobody's any more.
-    fenced: u64,
     finished: bool,
 }
 
@@ -93,7 +91,6 @@ impl Job {
             cost: CostModel::default(),
             unfinished: 0,
             failed: 0,
-            fenced: 0,
             finished: false,
         };
         job.count();
@@ -102,6 +99,7 @@ impl Job {
 
     /// Takes one event in and appends what is to be done, in order. `now` only grows.
     pub fn step(&mut self, now: Tick, event: Event, out: &mut Vec<Action>) {
+        // Nothing depends on time yet but through measured durations; every shell has it to give all the same.
         let _ = now;
         match event {
             Event::Begin => self.on_begin(out),
@@ -163,18 +161,6 @@ impl Job {
     #[must_use]
     pub fn cost(&self) -> &CostModel {
         &self.cost
-    }
-
-    /// Subtasks that are neither done nor failed.
-    #[must_use]
-    pub fn unfinished(&self) -> usize {
-        self.unfinished
-    }
-
-    /// Ends of attempts that had been given up before: reported too late, and not accepted.
-    #[must_use]
-    pub fn fenced(&self) -> u64 {
-        self.fenced
     }
 
     /// The word people see for a subtask: a success counts as completed once it is durable.

@@ -57,7 +57,6 @@ impl Job {
         out: &mut Vec<Action>,
     ) {
         if !self.is_running(subtask, attempt) {
-            self.fenced += 1;
             return;
         }
         self.live.on_ended(subtask);
