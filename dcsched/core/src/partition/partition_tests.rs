@@ -78,20 +78,6 @@ fn any_number_of_blocks_will_do() {
     assert_eq!(split(&domain, 0), split(&domain, 1));
 }
 
-/// The figure is for optimised code; the debug build runs the same searches in other tests.
-#[cfg(not(debug_assertions))]
-#[test]
-#[allow(clippy::disallowed_types)] // A test may look at the clock.
-fn a_split_takes_under_a_tenth_of_a_second() {
-    let domain = ocean();
-    for parts in [64, 256] {
-        let start = std::time::Instant::now();
-        assert_eq!(split(&domain, parts).len(), parts as usize);
-        let took = start.elapsed();
-        assert!(took.as_millis() < 100, "{parts} blocks: {took:?}");
-    }
-}
-
 #[test]
 fn odd_masks_are_split_too() {
     let masks = [
