@@ -139,6 +139,27 @@ fn golden_bytes() {
     assert_eq!(Output::decode(kind, &body), Ok(output));
 }
 
+/// All messages of version 1, a line each. A change here is a change of [`VERSION`].
+#[test]
+fn golden_bytes_of_all_messages() {
+    let mut lines = String::new();
+    let mut line = |bytes: &[u8]| {
+        lines.extend(bytes.iter().map(|b| format!("{b:02x}")));
+        lines.push('\n');
+    };
+    for message in to_starter() {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        line(&bytes);
+    }
+    for message in from_starter() {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        line(&bytes);
+    }
+    assert_eq!(lines, include_str!("wire_golden.hex"));
+}
+
 #[test]
 fn another_version_is_refused() {
     let mut bytes = Vec::new();
