@@ -50,6 +50,8 @@ pub struct Subtask {
     pub cells: u64,
     /// Cores it needs; at least 1.
     pub cores: u32,
+    /// Memory it needs, in bytes; 0: nothing is known of it, and it waits for none.
+    pub mem_bytes: u64,
     /// Its block of the domain, when it was cut from one.
     pub block: Option<Block>,
     /// Arguments after the kernel's own, as bytes.
@@ -60,7 +62,7 @@ impl Subtask {
     /// One of equal cost, without a name or a block.
     #[must_use]
     pub fn plain(cells: u64, cores: u32) -> Self {
-        Self { name: None, cells, cores, block: None, args: Vec::new() }
+        Self { name: None, cells, cores, mem_bytes: 0, block: None, args: Vec::new() }
     }
 
     /// What people see: its name, else its number.

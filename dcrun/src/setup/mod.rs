@@ -18,7 +18,7 @@ pub use resume::{Resumption, resume};
 
 use crate::request::View;
 use dc_model::wire::Hello;
-use dc_model::{Domain, Topology};
+use dc_model::{Domain, Subtask, Topology};
 use dc_spool::job::{Bind as RecordBind, JobRecord};
 use dc_spool::journal::Writer;
 use dc_spool::spool::Spool;
@@ -84,8 +84,9 @@ pub struct Ready {
 /// What the core is told.
 fn spec(record: &JobRecord, topology: Topology) -> JobSpec {
     let options = &record.options;
-    let needs: Vec<_> =
-        record.subtasks.iter().map(|subtask| Need { cells: subtask.cells, cores: subtask.cores }).collect();
+    let need =
+        |subtask: &Subtask| Need { cells: subtask.cells, cores: subtask.cores, mem_bytes: subtask.mem_bytes };
+    let needs: Vec<_> = record.subtasks.iter().map(need).collect();
     let ranks_per_core = if options.oversubscribe {
         let cores_most = needs.iter().map(|need| need.cores).max().unwrap_or(1);
         let wanted = u64::from(options.ranks) * u64::from(cores_most);

@@ -150,7 +150,7 @@ mod tests {
 
     fn spec(cells: &[u64], ranks: u32, cores: u32) -> JobSpec {
         JobSpec {
-            needs: cells.iter().map(|cells| Need { cells: *cells, cores: 1 }).collect(),
+            needs: cells.iter().map(|cells| Need { cells: *cells, cores: 1, mem_bytes: 0 }).collect(),
             ranks,
             restarts: 3,
             keep_going: false,

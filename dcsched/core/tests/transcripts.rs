@@ -34,7 +34,7 @@ fn spec(words: &[&str]) -> JobSpec {
         .split(',')
         .map(|item| {
             let (cells, cores) = item.split_once(':').unwrap_or((item, "1"));
-            Need { cells: cells.parse().unwrap(), cores: cores.parse().unwrap() }
+            Need { cells: cells.parse().unwrap(), cores: cores.parse().unwrap(), mem_bytes: 0 }
         })
         .collect();
     JobSpec {

@@ -148,6 +148,7 @@ fn any_spec(random: &mut Random) -> JobSpec {
         .map(|_| Need {
             cells: if uniform { 1 } else { random.below(50) },
             cores: if uniform { 1 } else { random.between(1, u64::from(cores.min(3))) as u32 },
+            mem_bytes: 0,
         })
         .collect();
     JobSpec {

@@ -1,5 +1,6 @@
 //! The payload of a job record: one section a subject. The tags and layouts are the format.
 
+use super::memory;
 use super::options::{Bind, JobOptions, MergeKind, MergeTarget};
 use super::record::{DomainIdentity, DomainKind, JobRecord};
 use super::section;
@@ -12,7 +13,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// The tags of sections and their names, as `docs/spool-format.md` lists them.
-pub const SECTIONS: [(u16, &str); 9] = [
+pub const SECTIONS: [(u16, &str); 10] = [
     (NAME, "name"),
     (KERNEL, "kernel"),
     (ARGV, "argv"),
@@ -22,6 +23,7 @@ pub const SECTIONS: [(u16, &str); 9] = [
     (MERGES, "merges"),
     (DOMAIN, "domain"),
     (SUBTASKS, "subtasks"),
+    (MEMORY, "memory"),
 ];
 
 const NAME: u16 = 1;
@@ -33,6 +35,7 @@ const OPTIONS: u16 = 6;
 const MERGES: u16 = 7;
 const DOMAIN: u16 = 8;
 const SUBTASKS: u16 = 9;
+const MEMORY: u16 = 0x30;
 
 /// Bits of a run of subtasks: what it has besides cost and cores.
 const HAS_NAME: u8 = 1;
@@ -57,6 +60,9 @@ pub(super) fn encode(job: &JobRecord) -> Vec<u8> {
         });
     }
     section::put(w, SUBTASKS, |w| put_subtasks(w, &job.subtasks));
+    if memory::is_needed(&job.subtasks) {
+        section::put(w, MEMORY, |w| memory::put(w, &job.subtasks));
+    }
     std::mem::take(&mut w.bytes)
 }
 
@@ -71,6 +77,7 @@ struct Parts {
     merges: Option<Vec<MergeTarget>>,
     domain: Option<DomainIdentity>,
     subtasks: Option<Subtasks>,
+    memory: Option<Vec<(u32, u64)>>,
 }
 
 pub(super) fn decode(uuid: JobUuid, payload: &[u8]) -> Result<JobRecord, DecodeError> {
@@ -86,10 +93,14 @@ pub(super) fn decode(uuid: JobUuid, payload: &[u8]) -> Result<JobRecord, DecodeE
             MERGES => parts.merges = Some(get_merges(r)?),
             DOMAIN => parts.domain = Some(get_domain(r)?),
             SUBTASKS => parts.subtasks = Some(get_subtasks(r)?),
+            MEMORY => parts.memory = Some(memory::get(r)?),
             _ => return Ok(false),
         }
         Ok(true)
     })?;
+    if let (Some(subtasks), Some(memory)) = (&mut parts.subtasks, &parts.memory) {
+        *subtasks = memory::apply(subtasks, memory)?;
+    }
     let missing = DecodeError::Impossible("set of sections: one is missing");
     Ok(JobRecord {
         uuid,
@@ -196,7 +207,7 @@ fn put_subtasks(w: &mut Writer, subtasks: &Subtasks) {
     w.u32(subtasks.len());
     w.u32(subtasks.runs().len() as u32);
     for run in subtasks.runs() {
-        let Subtask { name, cells, cores, block, args } = &run.subtask;
+        let Subtask { name, cells, cores, block, args, mem_bytes: _ } = &run.subtask;
         w.u32(run.count);
         w.u64(*cells);
         w.u32(*cores);
@@ -231,7 +242,7 @@ fn get_subtasks(r: &mut Reader<'_>) -> Result<Subtasks, DecodeError> {
         if has & HAS_ARGS != 0 && args.is_empty() {
             return Err(DecodeError::Impossible("list of arguments"));
         }
-        if !subtasks.push(count, Subtask { name, cells, cores, block, args }) {
+        if !subtasks.push(count, Subtask { name, cells, cores, mem_bytes: 0, block, args }) {
             return Err(DecodeError::Impossible("number of subtasks"));
         }
     }

@@ -1,6 +1,7 @@
 //! The job record: all that is needed to go on with a job, written once when it begins and never changed.
 
 mod codec;
+mod memory;
 mod options;
 mod record;
 mod section;

@@ -39,6 +39,7 @@ fn full() -> JobRecord {
         name: Some("north".into()),
         cells: u64::MAX,
         cores: 3,
+        mem_bytes: 5 << 40,
         block: Some(Block { x0: 1, y0: 2, x1: 3, y1: 4 }),
         args: vec![b"--x\xff".to_vec(), Vec::new()],
     };

@@ -10,6 +10,8 @@ pub struct Need {
     pub cells: u64,
     /// Cores; at least 1.
     pub cores: u32,
+    /// Memory, in bytes; 0: none is asked for.
+    pub mem_bytes: u64,
 }
 
 /// A job on one node.
