@@ -16,18 +16,9 @@ pub enum NpyError {
     /// It cannot be read.
     #[error("cannot be read: {0}")]
     Io(#[from] std::io::Error),
-    /// The first bytes are others.
-    #[error("is not an .npy file: its magic bytes are missing")]
-    Magic,
-    /// A version other than 1.0 and 2.0.
-    #[error("is of .npy version {0}.{1}; 1.0 and 2.0 are read")]
-    Version(u8, u8),
-    /// The header is longer than any for these arrays.
-    #[error("has a header of {0} bytes, too long to be true")]
-    HeaderLength(u32),
-    /// The header's dictionary is malformed.
-    #[error("has a malformed header: {0}")]
-    Header(&'static str),
+    /// Its header is not one of an array.
+    #[error(transparent)]
+    Header(#[from] dc_model::npy::HeaderError),
     /// A type of value that dc's results do not have.
     #[error("holds values of type '{}', which are not read (u1 to u8, i1 to i8, f4 and f8, little-endian, are)", .0.escape_default())]
     Type(String),
@@ -43,9 +34,6 @@ pub enum NpyError {
     /// The file ends before its last value, or goes on after it.
     #[error("is {0} than its header says")]
     Length(&'static str),
-    /// More bytes than can be counted.
-    #[error("has a shape too large to be true")]
-    Shape,
 }
 
 /// Bytes of an array of this shape, or nothing when that cannot be counted.

@@ -57,7 +57,7 @@ fn every_fault_has_its_own_words() {
     let ok = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }";
     for (bytes, words) in [
         (b"P4 1 1\n00000".to_vec(), "magic"),
-        (b"\x93NUMPY\x03\x00\x00\x00".to_vec(), "version 3.0"),
+        (b"\x93NUMPY\x04\x00\x00\x00".to_vec(), "version 4.0"),
         (b"\x93NUMPY\x02\x00\xff\xff\xff\xff".to_vec(), "too long"),
         (b"\x93NUM".to_vec(), "shorter"),
         (file(ok, &[])[..30].to_vec(), "shorter"),

@@ -7,6 +7,7 @@ pub mod domain;
 pub mod exit;
 pub mod ids;
 pub mod list;
+pub mod npy;
 pub mod outcome;
 pub mod record;
 pub mod subtask;

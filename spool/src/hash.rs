@@ -70,7 +70,15 @@ impl FileIdentity {
     }
 }
 
-fn stream(mut file: File) -> std::io::Result<(u64, ContentHash)> {
+fn stream(file: File) -> std::io::Result<(u64, ContentHash)> {
+    each_piece(file, |_| Ok(()))
+}
+
+/// Reads a file to its end, hands each piece of it on, and gives its length in bytes and its hash.
+pub(crate) fn each_piece<E: From<std::io::Error>>(
+    mut file: File,
+    mut take: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(u64, ContentHash), E> {
     let mut hasher = Xxh3::new();
     let mut piece = vec![0; PIECE_BYTES];
     let mut len_bytes = 0;
@@ -78,11 +86,13 @@ fn stream(mut file: File) -> std::io::Result<(u64, ContentHash)> {
         match file.read(&mut piece) {
             Ok(0) => return Ok((len_bytes, ContentHash(hasher.digest128()))),
             Ok(n) => {
-                hasher.update(piece.get(..n).unwrap_or_default());
+                let piece = piece.get(..n).unwrap_or_default();
+                hasher.update(piece);
+                take(piece)?;
                 len_bytes += n as u64;
             }
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::{Header, NpyError, header};
 use crate::Dtype;
 use crate::value;
+use dc_model::npy::HeaderError;
 use std::io::{ErrorKind, Read};
 
 /// A grid being read, from its first row on.
@@ -23,7 +24,7 @@ impl<R: Read> NpyReader<R> {
     pub fn try_new(mut input: R) -> Result<Self, NpyError> {
         let Header { dtype, shape } = header::try_decode(&mut input)?;
         let [ny, nx] = shape[..] else { return Err(NpyError::Dimensions(shape.len())) };
-        let nx = usize::try_from(nx).map_err(|_| NpyError::Shape)?;
+        let nx = usize::try_from(nx).map_err(|_| HeaderError::Shape)?;
         if nx == 0 || ny == 0 {
             return Err(NpyError::Empty);
         }

@@ -1,6 +1,7 @@
 //! A mask packed as P4 has it: a row is padded to whole bytes, its first cell in the highest bit of its first byte.
 //! So a file of a billion cells is taken over as it is, and no shape needs more memory than its file.
 
+use super::DomainError;
 use std::ops::Range;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,16 +26,21 @@ impl Bits {
         nx.div_ceil(8) as usize
     }
 
-    /// No cell effective; nothing when this machine cannot count its bytes.
-    pub(super) fn new(nx: u32, ny: u32) -> Option<Self> {
+    /// No cell effective; an error when there is no memory for it.
+    pub(super) fn new(nx: u32, ny: u32) -> Result<Self, DomainError> {
         let stride = Self::stride(nx);
-        Some(Self { stride, bytes: vec![0; stride.checked_mul(ny as usize)?] })
+        let bytes_all = stride as u64 * u64::from(ny);
+        let none = DomainError::Memory { bytes: bytes_all };
+        let len = usize::try_from(bytes_all).map_err(|_| none.clone())?;
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(len).map_err(|_| none)?;
+        bytes.resize(len, 0);
+        Ok(Self { stride, bytes })
     }
 
     /// Rows as P4 has them; `bytes` are [`Bits::stride`] × rows. Bits beyond `nx` mean nothing and are cleared.
-    pub(super) fn of_rows(nx: u32, bytes: &[u8]) -> Self {
+    pub(super) fn of_rows(nx: u32, mut bytes: Vec<u8>) -> Self {
         let stride = Self::stride(nx);
-        let mut bytes = bytes.to_vec();
         let padding = stride as u32 * 8 - nx;
         if padding > 0 {
             for row in bytes.chunks_exact_mut(stride) {
@@ -49,6 +55,13 @@ impl Bits {
     pub(super) fn set(&mut self, x: u32, y: u32) {
         if let Some(byte) = self.bytes.get_mut(y as usize * self.stride + (x / 8) as usize) {
             *byte |= 0x80 >> (x % 8);
+        }
+    }
+
+    /// Sets eight cells, from a column that is a multiple of 8 on: the leftmost in the highest bit.
+    pub(super) fn set_eight(&mut self, x: u32, y: u32, eight: u8) {
+        if let Some(byte) = self.bytes.get_mut(y as usize * self.stride + (x / 8) as usize) {
+            *byte = eight;
         }
     }
 

@@ -1,13 +1,15 @@
 //! What can be wrong with a domain's file: one line each, with what to do about it where that is not plain.
 
+use crate::npy::HeaderError;
+
 /// Why bytes are not a domain.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum DomainError {
     /// No bytes at all.
-    #[error("the file is empty; a PBM mask or a PGM field of weights is wanted")]
+    #[error("the file is empty; a PBM mask, a PGM field of weights or an .npy array is wanted")]
     NoBytes,
     /// Another format.
-    #[error("not a PBM or PGM file: it begins with \"{}\"; P1, P2, P4 and P5 are read", begin.escape_ascii())]
+    #[error("not a PBM, PGM or .npy file: it begins with \"{}\"; P1, P2, P4, P5 and numpy's arrays are read", begin.escape_ascii())]
     NotNetpbm {
         /// Its first bytes, at most 4.
         begin: Vec<u8>,
@@ -147,6 +149,47 @@ pub enum DomainError {
         expected: u64,
         /// Weights given.
         found: u64,
+    },
+    /// The header of an `.npy` file.
+    #[error("the .npy file {0}")]
+    Npy(#[from] HeaderError),
+    /// The array of an `.npy` file is no grid.
+    #[error("the array of the .npy file has {axes} as its number of axes; a grid has 2, rows and columns")]
+    Axes {
+        /// How many it has.
+        axes: usize,
+    },
+    /// A value of an `.npy` file that is no weight.
+    #[error("cell {x}, {y} is {found}; a weight is a whole number from 0 to {}{remedy}", super::WEIGHT_MAX)]
+    Weight {
+        /// Column of the cell.
+        x: u32,
+        /// Row of the cell.
+        y: u32,
+        /// Its value.
+        found: String,
+        /// What helps, where something does.
+        remedy: &'static str,
+    },
+    /// A value that is neither 0 nor another one.
+    #[error("cell {x}, {y} is NaN; in a mask a value is 0, or not: put numbers into its place")]
+    Nan {
+        /// Column of the cell.
+        x: u32,
+        /// Row of the cell.
+        y: u32,
+    },
+    /// Weights were wanted, and there is a mask.
+    #[error("this is a mask, and weights were asked for: leave out weights:")]
+    NoWeights,
+    /// The sum of the weights.
+    #[error("the weights of all cells together are above {}", u64::MAX)]
+    Cost,
+    /// More than there is.
+    #[error("no memory for the {bytes} bytes that the grid takes")]
+    Memory {
+        /// So many.
+        bytes: u64,
     },
     /// Nothing to compute.
     #[error("the domain is empty: none of its {nx} × {ny} cells is effective (in a PBM 1 is effective)")]

@@ -1,9 +1,13 @@
 //! A domain: a mask or weight field over a grid, from which subtasks are cut.
-//! Bytes of a PBM or PGM file come in ([`Domain::read`]); kept packed, at 1 bit or 2 bytes a cell.
+//! Bytes of a PBM, PGM or `.npy` file come in ([`Domain::read`], or piece by piece [`DomainReader`]); kept packed, at 1
+//! bit a cell of a mask, and 2 or 4 bytes a weight.
 
 mod bits;
 mod error;
 mod netpbm;
+mod npy;
+mod reader;
+mod weights;
 
 #[cfg(test)]
 #[path = "domain_tests.rs"]
@@ -12,7 +16,10 @@ mod tests;
 use crate::Block;
 use bits::Bits;
 pub use error::DomainError;
+pub use reader::DomainReader;
 use std::ops::Range;
+use weights::Weights;
+pub use weights::{RowWeights, WEIGHT_MAX};
 
 /// The longest side of a grid, in cells. The formats' own tools stop there too.
 pub const SIDE_MAX: u32 = i32::MAX as u32;
@@ -35,17 +42,40 @@ pub struct Domain {
 enum Cells {
     /// 1 bit a cell.
     Mask(Bits),
-    /// 2 bytes a cell, row-major.
-    Weights(Vec<u16>),
+    /// 2 or 4 bytes a cell, row-major.
+    Weights(Weights),
+}
+
+/// How the values of a file are taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Meaning {
+    /// As the format says: bits and truth values are a mask, numbers are weights.
+    #[default]
+    AsFound,
+    /// As a mask: a cell is effective whose value is not 0.
+    Mask,
+    /// As weights.
+    Weights,
 }
 
 impl Domain {
-    /// Reads a PBM (P1, P4; 1 is effective) or PGM (P2, P5; the value is the weight) file.
+    /// Reads a PBM (P1, P4; 1 is effective), a PGM (P2, P5; the value is the weight) or an `.npy` file of two axes, rows
+    /// and columns (truth values are a mask, whole numbers weights).
     ///
     /// # Errors
     /// What is wrong with the bytes; nothing is allocated from a header that the data do not bear out.
     pub fn read(bytes: &[u8]) -> Result<Self, DomainError> {
-        netpbm::read(bytes)
+        Self::read_as(bytes, Meaning::AsFound)
+    }
+
+    /// As [`Domain::read`], with the values taken as they are told to be.
+    ///
+    /// # Errors
+    /// As [`Domain::read`], and where the values cannot be taken so.
+    pub fn read_as(bytes: &[u8], meaning: Meaning) -> Result<Self, DomainError> {
+        let mut reader = DomainReader::new(meaning, bytes.len() as u64);
+        reader.push(bytes)?;
+        reader.finish()
     }
 
     /// A mask made cell by cell: `effective(x, y)`.
@@ -58,7 +88,7 @@ impl Domain {
         mut effective: impl FnMut(u32, u32) -> bool,
     ) -> Result<Self, DomainError> {
         check_sides(u64::from(nx), u64::from(ny))?;
-        let mut bits = Bits::new(nx, ny).ok_or(DomainError::Grid { nx: nx.into(), ny: ny.into() })?;
+        let mut bits = Bits::new(nx, ny)?;
         for y in 0..ny {
             for x in 0..nx {
                 if effective(x, y) {
@@ -80,11 +110,12 @@ impl Domain {
         if expected != found {
             return Err(DomainError::Values { expected, found });
         }
-        let (mut effective, mut cost) = (0u64, 0u64);
-        for weight in &weights {
-            effective += u64::from(*weight != 0);
-            cost += u64::from(*weight);
-        }
+        Self::of_weights(nx, ny, Weights::Narrow(weights))
+    }
+
+    /// As many weights as the grid has cells.
+    fn of_weights(nx: u32, ny: u32, weights: Weights) -> Result<Self, DomainError> {
+        let (effective, cost) = weights.totals()?;
         if effective == 0 {
             return Err(DomainError::Empty { nx, ny });
         }
@@ -143,7 +174,7 @@ impl Domain {
         }
         match &self.cells {
             Cells::Mask(bits) => u32::from(bits.get(x, y)),
-            Cells::Weights(_) => self.weights_of(y).get(x as usize).copied().map_or(0, u32::from),
+            Cells::Weights(_) => self.weights_of(y).get(x as usize),
         }
     }
 
@@ -159,9 +190,7 @@ impl Domain {
         self.rows(block)
             .map(|(y, xs)| match &self.cells {
                 Cells::Mask(bits) => bits.count(y, xs),
-                Cells::Weights(_) => {
-                    self.weights_in(y, &xs).iter().map(|weight| u64::from(*weight != 0)).sum()
-                }
+                Cells::Weights(_) => self.weights_in(y, &xs).count(),
             })
             .sum()
     }
@@ -172,7 +201,7 @@ impl Domain {
         self.rows(block)
             .map(|(y, xs)| match &self.cells {
                 Cells::Mask(bits) => bits.count(y, xs),
-                Cells::Weights(_) => self.weights_in(y, &xs).iter().map(|weight| u64::from(*weight)).sum(),
+                Cells::Weights(_) => self.weights_of(y).sum(xs.start as usize..xs.end as usize),
             })
             .sum()
     }
@@ -208,17 +237,18 @@ impl Domain {
         match &self.cells {
             Cells::Mask(bits) => bits.word(y, word),
             Cells::Weights(_) => {
-                let first = u64::from(word) * 64;
-                let row = usize::try_from(first).ok().and_then(|at| self.weights_of(y).get(at..));
-                let row = row.unwrap_or_default();
-                row.iter().take(64).enumerate().fold(0, |w, (i, v)| w | u64::from(*v != 0) << (63 - i))
+                let first = word.saturating_mul(64);
+                let columns = first..first.saturating_add(64).min(self.nx).max(first);
+                let row = self.weights_in(y, &columns);
+                let bit = |i: u32| u64::from(row.get(i as usize) != 0) << (63 - i);
+                (0..columns.end - first).fold(0, |w, i| w | bit(i))
             }
         }
     }
 
     /// The weights of row `y`, where the domain is a field of weights and has that row.
     #[must_use]
-    pub fn row_weights(&self, y: u32) -> Option<&[u16]> {
+    pub fn row_weights(&self, y: u32) -> Option<RowWeights<'_>> {
         (!self.is_mask() && y < self.ny).then(|| self.weights_of(y))
     }
 
@@ -227,7 +257,7 @@ impl Domain {
         match &self.cells {
             Cells::Mask(bits) => bits.next(y, columns, effective),
             Cells::Weights(_) => {
-                let found = self.weights_in(y, &columns).iter().position(|w| (*w != 0) == effective)?;
+                let found = self.weights_in(y, &columns).position(effective)?;
                 Some(columns.start + found as u32)
             }
         }
@@ -240,14 +270,14 @@ impl Domain {
     }
 
     /// A row of the weights; empty in a mask. `y` is in the grid.
-    fn weights_of(&self, y: u32) -> &[u16] {
-        let Cells::Weights(weights) = &self.cells else { return &[] };
-        let width = self.nx as usize;
-        weights.get(y as usize * width..(y as usize + 1) * width).unwrap_or_default()
+    fn weights_of(&self, y: u32) -> RowWeights<'_> {
+        self.weights_in(y, &(0..self.nx))
     }
 
-    fn weights_in(&self, y: u32, columns: &Range<u32>) -> &[u16] {
-        self.weights_of(y).get(columns.start as usize..columns.end as usize).unwrap_or_default()
+    fn weights_in(&self, y: u32, columns: &Range<u32>) -> RowWeights<'_> {
+        let Cells::Weights(weights) = &self.cells else { return RowWeights::Narrow(&[]) };
+        let row = y as usize * self.nx as usize;
+        weights.part(row + columns.start as usize..row + columns.end as usize)
     }
 }
 

@@ -3,22 +3,29 @@
 //! counts as white space. One image a file.
 
 use super::bits::Bits;
-use super::{Domain, DomainError, check_sides};
+use super::{Domain, DomainError, Meaning, check_sides};
 
-/// Reads a whole file.
-pub(super) fn read(bytes: &[u8]) -> Result<Domain, DomainError> {
-    match bytes {
+/// Reads a whole file. The memory of a raw mask becomes that of the domain.
+pub(super) fn read(bytes: Vec<u8>, meaning: Meaning) -> Result<Domain, DomainError> {
+    let domain = match &bytes[..] {
         [] => Err(DomainError::NoBytes),
-        [b'P', b'1', ..] => plain_mask(bytes),
-        [b'P', b'2', ..] => plain_weights(bytes),
+        [b'P', b'1', ..] => plain_mask(&bytes),
+        [b'P', b'2', ..] => plain_weights(&bytes),
         [b'P', b'4', ..] => raw_mask(bytes),
-        [b'P', b'5', ..] => raw_weights(bytes),
+        [b'P', b'5', ..] => raw_weights(&bytes),
         [b'P', number @ (b'3' | b'6' | b'7'), ..] => Err(DomainError::OtherNetpbm {
             number: char::from(*number),
             what: if *number == b'7' { "a PAM image" } else { "a colour image" },
             tool: if *number == b'7' { "pamtopnm" } else { "ppmtopgm" },
         }),
         _ => Err(DomainError::NotNetpbm { begin: bytes.iter().take(4).copied().collect() }),
+    }?;
+    match meaning {
+        Meaning::Mask if !domain.is_mask() => {
+            Domain::from_mask(domain.nx(), domain.ny(), |x, y| domain.is_effective(x, y))
+        }
+        Meaning::Weights if domain.is_mask() => Err(DomainError::NoWeights),
+        _ => Ok(domain),
     }
 }
 
@@ -28,7 +35,7 @@ fn plain_mask(bytes: &[u8]) -> Result<Domain, DomainError> {
     let raster = Raster { nx, ny, bytes: text.left() };
     // Where the bytes cannot hold the cells nothing is kept, only counted for the message.
     let rows = if raster.bytes < raster.cells() { 0 } else { ny };
-    let mut bits = Bits::new(nx, rows).ok_or(DomainError::Grid { nx: nx.into(), ny: ny.into() })?;
+    let mut bits = Bits::new(nx, rows)?;
     // Digits need no space between them.
     for y in 0..ny {
         for x in 0..nx {
@@ -73,13 +80,15 @@ fn plain_weights(bytes: &[u8]) -> Result<Domain, DomainError> {
     Domain::from_weights(nx, ny, weights)
 }
 
-fn raw_mask(bytes: &[u8]) -> Result<Domain, DomainError> {
-    let mut text = Scanner::after_magic(bytes)?;
+fn raw_mask(mut bytes: Vec<u8>) -> Result<Domain, DomainError> {
+    let mut text = Scanner::after_magic(&bytes)?;
     let (nx, ny) = text.sides()?;
     text.header_end()?;
     let raster = Raster { nx, ny, bytes: text.left() };
-    let data = raster.raw(&text, Bits::stride(nx) as u64)?;
-    Domain::of_bits(nx, ny, Bits::of_rows(nx, data))
+    raster.raw(&text, Bits::stride(nx) as u64)?;
+    let at = text.at;
+    bytes.drain(..at);
+    Domain::of_bits(nx, ny, Bits::of_rows(nx, bytes))
 }
 
 fn raw_weights(bytes: &[u8]) -> Result<Domain, DomainError> {

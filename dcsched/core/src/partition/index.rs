@@ -85,11 +85,7 @@ impl<'a> Index<'a> {
     /// Adds a row's cells to the columns' sums.
     fn add_row(&self, y: u32, columns: &mut [u64]) {
         match self.domain.row_weights(y) {
-            Some(weights) if self.quantity == Quantity::Cost => {
-                for (column, weight) in columns.iter_mut().zip(weights) {
-                    *column += u64::from(*weight);
-                }
-            }
+            Some(weights) if self.quantity == Quantity::Cost => weights.add_to(columns),
             _ => {
                 for (word, columns) in (0..).zip(columns.chunks_mut(64)) {
                     let bits = self.domain.row_word(y, word);
@@ -107,10 +103,7 @@ impl<'a> Index<'a> {
             return 0;
         }
         match self.domain.row_weights(y) {
-            Some(weights) if self.quantity == Quantity::Cost => {
-                let weights = weights.get(x0 as usize..x1 as usize).unwrap_or_default();
-                weights.iter().map(|weight| u64::from(*weight)).sum()
-            }
+            Some(weights) if self.quantity == Quantity::Cost => weights.sum(x0 as usize..x1 as usize),
             _ => {
                 let bits = self.domain.row_word(y, x0 / 64) << (x0 % 64);
                 u64::from((bits >> (64 - (x1 - x0))).count_ones())
