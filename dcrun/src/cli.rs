@@ -24,12 +24,12 @@ pub struct Cli {
     #[arg(short = 'c', long = "cores", value_name = "CORES", allow_negative_numbers = true)]
     pub cores: Option<String>,
 
-    /// Cut the subtasks from this domain: a PBM mask or a PGM field of weights
-    #[arg(long, value_name = "FILE", conflicts_with = "subtasks")]
+    /// Cut the subtasks from this domain: a mask (PBM, .npy of bool) or weights (PGM, .npy of whole numbers)
+    #[arg(long, value_name = "[mask:|weights:]FILE", conflicts_with = "subtasks")]
     pub domain: Option<PathBuf>,
 
-    /// Into how many blocks the domain is cut
-    #[arg(long, value_name = "M|auto", allow_negative_numbers = true, requires = "domain")]
+    /// Into how many blocks the domain is cut, or into tiles of W columns and H rows
+    #[arg(long, value_name = "M|auto|WxH", allow_negative_numbers = true, requires = "domain")]
     pub split: Option<String>,
 
     /// Read the subtasks from a list: name cells [cores] [args...]

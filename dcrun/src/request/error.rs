@@ -17,6 +17,18 @@ pub enum RequestError {
     /// `--split 0`.
     #[error("--split 0 asks for no blocks at all; give 1 or more, or auto")]
     ZeroBlocks,
+    /// `--split WxH` that is not that.
+    #[error("--split {}: tiles are WxH, columns and rows, each from 1 to {}", given.escape_debug(), dc_model::domain::SIDE_MAX)]
+    NotTiles {
+        /// Its value.
+        given: String,
+    },
+    /// `--domain mask:` without a file.
+    #[error("--domain {prefix} names no file; give {prefix}FILE")]
+    NoDomainFile {
+        /// What stands there.
+        prefix: &'static str,
+    },
     /// A value that is no number of the wanted range.
     #[error("{option} {}: not a whole number from 1 to {max}", given.escape_debug())]
     NotCount {

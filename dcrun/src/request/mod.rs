@@ -5,6 +5,7 @@ mod error;
 pub use error::RequestError;
 
 use crate::cli::{BindWord, Cli};
+use dc_model::domain::{Meaning, SIDE_MAX};
 use dc_spool::job::JobOptions;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -118,6 +119,8 @@ pub enum Work {
     Domain {
         /// Its file.
         file: PathBuf,
+        /// How its values are taken.
+        meaning: Meaning,
         /// Into how many.
         split: Split,
     },
@@ -137,6 +140,13 @@ pub enum Split {
     Auto,
     /// So many.
     Blocks(u32),
+    /// Tiles of one shape.
+    Tiles {
+        /// Columns of a tile.
+        width: u32,
+        /// Rows of a tile.
+        height: u32,
+    },
 }
 
 /// What becomes of the results.
@@ -263,7 +273,10 @@ fn new_task(cli: Cli) -> Result<Task, RequestError> {
     let ranks = count("-n", cli.ntasks.as_deref(), RequestError::ZeroRanks)?;
     let cores = count("-c", cli.cores.as_deref(), RequestError::ZeroCores)?.unwrap_or(1);
     let work = match (cli.domain, cli.subtasks) {
-        (Some(file), _) => Work::Domain { file, split: split(cli.split.as_deref())? },
+        (Some(given), _) => {
+            let (meaning, file) = domain(given)?;
+            Work::Domain { file, meaning, split: split(cli.split.as_deref())? }
+        }
         (None, Some(file)) => Work::List { file },
         (None, None) => Work::Plain,
     };
@@ -315,12 +328,35 @@ fn count(option: &'static str, given: Option<&str>, zero: RequestError) -> Resul
     }
 }
 
+/// `FILE`, `mask:FILE` or `weights:FILE`.
+fn domain(given: PathBuf) -> Result<(Meaning, PathBuf), RequestError> {
+    let bytes = given.as_os_str().as_bytes();
+    for (prefix, meaning) in [("mask:", Meaning::Mask), ("weights:", Meaning::Weights)] {
+        let Some(file) = bytes.strip_prefix(prefix.as_bytes()) else { continue };
+        if file.is_empty() {
+            return Err(RequestError::NoDomainFile { prefix });
+        }
+        return Ok((meaning, PathBuf::from(OsStr::from_bytes(file))));
+    }
+    Ok((Meaning::AsFound, given))
+}
+
 fn split(given: Option<&str>) -> Result<Split, RequestError> {
     match given {
         None => Ok(Split::Default),
         Some("auto") => Ok(Split::Auto),
+        Some(given) if given.contains('x') => tiles(given),
         given => Ok(count("--split", given, RequestError::ZeroBlocks)?.map_or(Split::Default, Split::Blocks)),
     }
+}
+
+/// `WxH`.
+fn tiles(given: &str) -> Result<Split, RequestError> {
+    let side = |text: &str| digits(text).filter(|n| (1..=u64::from(SIDE_MAX)).contains(n));
+    let sides = given.split_once('x').and_then(|(width, height)| Some((side(width)?, side(height)?)));
+    let (width, height) = sides.ok_or_else(|| RequestError::NotTiles { given: given.to_owned() })?;
+    // At most SIDE_MAX.
+    Ok(Split::Tiles { width: width as u32, height: height as u32 })
 }
 
 fn restarts(given: Option<&str>) -> Result<u32, RequestError> {

@@ -42,9 +42,16 @@ fn counts_are_whole_and_positive() {
 
 #[test]
 fn work_and_merge() {
-    let wanted = Work::Domain { file: "d".into(), split: Split::Blocks(9) };
-    assert_eq!(job("--domain d --split 9 k").work, wanted);
-    assert_eq!(job("--domain d --split auto k").work, Work::Domain { file: "d".into(), split: Split::Auto });
+    let domain = |meaning, split| Work::Domain { file: "d".into(), meaning, split };
+    assert_eq!(job("--domain d --split 9 k").work, domain(Meaning::AsFound, Split::Blocks(9)));
+    assert_eq!(job("--domain mask:d --split auto k").work, domain(Meaning::Mask, Split::Auto));
+    let tiles = Split::Tiles { width: 30, height: 20 };
+    assert_eq!(job("--domain weights:d --split 30x20 k").work, domain(Meaning::Weights, tiles));
+    for bad in ["0x5", "5x0", "5x", "x5", "5x5x5", "5x-1", "5X5", "2147483648x1"] {
+        let bad = format!("--domain d --split {bad} k");
+        assert!(check(&bad).is_err(), "{bad}");
+    }
+    assert_eq!(check("--domain mask: k"), Err(RequestError::NoDomainFile { prefix: "mask:" }));
     let merge = job("--domain d --merge grid:a:b.npy --fill -1.5 k").merge.unwrap();
     assert_eq!(merge, Merge { kind: MergeKind::Grid, target: "a:b.npy".into() });
     assert_eq!(check("--merge grid:x k"), Err(RequestError::GridWithoutDomain));

@@ -69,6 +69,7 @@ const STRIPPED: &[&str] = &[
     "DC_CELLS",
     "DC_BLOCK",
     "DC_DOMAIN",
+    "DC_DOMAIN_KIND",
     "DC_GRID",
     "DC_ATTEMPT",
     "DC_RESTART_FROM",

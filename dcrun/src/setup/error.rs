@@ -36,6 +36,19 @@ pub enum SetupError {
         /// Why.
         source: DomainError,
     },
+    /// More tiles than a job can have.
+    #[error(
+        "--split {width}x{height} makes {total} tiles; {} is the most: give larger ones",
+        crate::request::COUNT_MAX
+    )]
+    Tiles {
+        /// Columns of a tile.
+        width: u32,
+        /// Rows of a tile.
+        height: u32,
+        /// So many.
+        total: u64,
+    },
     /// The list's file is not a list.
     #[error("{}: {source}", shown(path))]
     List {

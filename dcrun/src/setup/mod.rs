@@ -19,7 +19,7 @@ pub use resume::{Resumption, resume};
 use crate::request::View;
 use dc_model::wire::Hello;
 use dc_model::{Domain, Subtask, Topology};
-use dc_spool::job::{Bind as RecordBind, JobRecord};
+use dc_spool::job::{Bind as RecordBind, DomainKind, JobRecord};
 use dc_spool::journal::Writer;
 use dc_spool::spool::Spool;
 use dcsched_core::job::{Job, JobSpec, Need};
@@ -118,6 +118,8 @@ fn hello(record: &JobRecord, spool: &Spool, view: &View, openmp: bool) -> Hello 
     set("DC_SUBTASKS_TOTAL", record.subtasks.len().to_string().as_bytes());
     if let Some(domain) = &record.domain {
         set("DC_DOMAIN", domain.file.path.as_os_str().as_bytes());
+        let kind = if domain.kind == DomainKind::Mask { "mask" } else { "weights" };
+        set("DC_DOMAIN_KIND", kind.as_bytes());
         set("DC_GRID", format!("{} {}", domain.nx, domain.ny).as_bytes());
     }
     Hello {

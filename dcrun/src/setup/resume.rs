@@ -3,9 +3,9 @@
 use super::machine::Machine;
 use super::{Ready, SetupError, Surroundings, hello, kernel, leaves_openmp, spec, work};
 use crate::request::View;
-use dc_model::Domain;
+use dc_model::domain::{Domain, Meaning};
 use dc_spool::hash::FileIdentity;
-use dc_spool::job::{JobRecord, MergeKind};
+use dc_spool::job::{DomainKind, JobRecord, MergeKind};
 use dc_spool::spool::{Resumed, Spool, SpoolError};
 use dcsched_core::job::{Job, JobPhase};
 use std::path::Path;
@@ -84,17 +84,17 @@ fn check_kernel(record: &mut JobRecord, force: bool) -> Result<(), SetupError> {
 fn check_domain(record: &JobRecord, force: bool) -> Result<Option<Domain>, SetupError> {
     let Some(identity) = &record.domain else { return Ok(None) };
     let path = identity.file.path.clone();
-    let bytes = work::read(&path)?;
-    let is_same = FileIdentity::of_bytes(&path, &bytes).same_content(&identity.file);
-    if !is_same && !force {
-        return Err(SetupError::DomainChanged { path, remedy: "--force goes on all the same" });
+    let changed = |remedy| SetupError::DomainChanged { path: path.clone(), remedy };
+    if !FileIdentity::of(&path).map_err(SpoolError::File)?.same_content(&identity.file) && !force {
+        return Err(changed("--force goes on all the same"));
     }
-    let domain = Domain::read(&bytes).map_err(|source| SetupError::Domain { path: path.clone(), source })?;
+    let meaning = match identity.kind {
+        DomainKind::Mask => Meaning::Mask,
+        DomainKind::Weights => Meaning::Weights,
+    };
+    let (domain, _) = work::read_domain(&path, meaning)?;
     if (domain.nx(), domain.ny()) != (identity.nx, identity.ny) {
-        return Err(SetupError::DomainChanged {
-            path,
-            remedy: "its grid has another shape now: put it back",
-        });
+        return Err(changed("its grid has another shape now: put it back"));
     }
     Ok(Some(domain))
 }

@@ -1,11 +1,13 @@
 //! The subtasks of a new job: plain ones, a list's, or blocks of a domain.
 
 use super::SetupError;
-use crate::request::{NewJob, Split, Work};
-use dc_model::{Domain, Subtask, Topology, list};
+use crate::request::{COUNT_MAX, NewJob, Split, Work};
+use dc_model::domain::{Domain, Meaning};
+use dc_model::{Subtask, Topology, list};
+use dc_spool::domain_file::{self, DomainFileError};
 use dc_spool::hash::FileIdentity;
 use dc_spool::job::{DomainIdentity, DomainKind, Subtasks};
-use dcsched_core::partition::Splitter;
+use dcsched_core::partition::{Piece, Splitter, tiles, tiles_total};
 use std::path::Path;
 
 /// The most bytes of arguments a subtask may add.
@@ -36,7 +38,7 @@ pub fn make(
     match &job.work {
         Work::Plain => plain(job, topology),
         Work::List { file } => listed(job, &cwd.join(file), topology),
-        Work::Domain { file, split } => cut(job, &cwd.join(file), *split, topology),
+        Work::Domain { file, meaning, split } => cut(job, &cwd.join(file), *meaning, *split, topology),
     }
 }
 
@@ -86,32 +88,53 @@ fn listed(job: &NewJob, file: &Path, topology: Machine<'_>) -> Result<Made, Setu
     Ok(Made { subtasks, ranks, domain: None, better_split: None })
 }
 
-fn cut(job: &NewJob, file: &Path, split: Split, topology: Machine<'_>) -> Result<Made, SetupError> {
-    let bytes = read(file)?;
-    let domain =
-        Domain::read(&bytes).map_err(|source| SetupError::Domain { path: file.to_owned(), source })?;
+fn cut(
+    job: &NewJob,
+    file: &Path,
+    meaning: Meaning,
+    split: Split,
+    topology: Machine<'_>,
+) -> Result<Made, SetupError> {
+    let (domain, file_identity) = read_domain(file, meaning)?;
     let topology = topology()?;
     check_cores(job.cores, &topology)?;
     let fitting = (topology.cores.len() as u32 / job.cores).max(1);
     let ranks = job.ranks.unwrap_or(fitting);
     let slots = if job.oversubscribe { ranks } else { ranks.min(fitting) };
-    let splitter = Splitter::new(&domain);
-    let (parts, better_split) = match (split, job.ranks) {
-        (Split::Blocks(parts), _) | (Split::Default, Some(parts)) => (parts, better(&splitter, parts, slots)),
-        (Split::Auto, _) | (Split::Default, None) => (splitter.choose_parts(slots).parts, None),
-    };
-    let pieces = splitter.split(parts);
+    let (pieces, better_split) = pieces(&domain, split, job.ranks, slots)?;
     let subtasks = pieces
         .iter()
         .map(|piece| Subtask { block: Some(piece.block), ..Subtask::plain(piece.cells, job.cores) });
     let subtasks = Subtasks::from_list(subtasks).unwrap_or_default();
     let identity = DomainIdentity {
-        file: FileIdentity::of_bytes(file, &bytes),
+        file: file_identity,
         nx: domain.nx(),
         ny: domain.ny(),
         kind: if domain.is_mask() { DomainKind::Mask } else { DomainKind::Weights },
     };
     Ok(Made { subtasks, ranks, domain: Some((domain, identity)), better_split })
+}
+
+/// The domain's pieces, and a number of them that would end sooner. Tiles are as they were asked for.
+fn pieces(
+    domain: &Domain,
+    split: Split,
+    ranks: Option<u32>,
+    slots: u32,
+) -> Result<(Vec<Piece>, Option<u32>), SetupError> {
+    if let Split::Tiles { width, height } = split {
+        let total = tiles_total(domain, width, height);
+        if total > u64::from(COUNT_MAX) {
+            return Err(SetupError::Tiles { width, height, total });
+        }
+        return Ok((tiles(domain, width, height), None));
+    }
+    let splitter = Splitter::new(domain);
+    let (parts, better_split) = match (split, ranks) {
+        (Split::Blocks(parts), _) | (Split::Default, Some(parts)) => (parts, better(&splitter, parts, slots)),
+        _ => (splitter.choose_parts(slots).parts, None),
+    };
+    Ok((splitter.split(parts), better_split))
 }
 
 /// A number of blocks that ends sooner, when the one asked for is not good.
@@ -122,6 +145,14 @@ fn better(splitter: &Splitter<'_>, parts: u32, slots: u32) -> Option<u32> {
     }
     let best = splitter.choose_parts(slots);
     (best.makespan < asked.makespan).then_some(best.parts)
+}
+
+/// Reads a domain, and tells what its file is.
+pub fn read_domain(path: &Path, meaning: Meaning) -> Result<(Domain, FileIdentity), SetupError> {
+    domain_file::read(path, meaning).map_err(|error| match error {
+        DomainFileError::Read(source) => SetupError::Read { path: path.to_owned(), source },
+        DomainFileError::Format(source) => SetupError::Domain { path: path.to_owned(), source },
+    })
 }
 
 /// Reads a whole file of the user's.

@@ -52,8 +52,14 @@ fn a_raw_raster_may_look_like_space_or_a_comment() {
 fn every_fault_has_its_own_message() {
     let cases: &[(&[u8], &str)] = &[
         (b"", "the file is empty; a PBM mask, a PGM field of weights or an .npy array is wanted"),
-        (b"\x89PNG\r\n", "not a PBM, PGM or .npy file: it begins with \"\\x89PNG\"; P1, P2, P4, P5 and numpy's arrays are read"),
-        (b"P49 9\n", "not a PBM, PGM or .npy file: it begins with \"P49 \"; P1, P2, P4, P5 and numpy's arrays are read"),
+        (
+            b"\x89PNG\r\n",
+            "not a PBM, PGM or .npy file: it begins with \"\\x89PNG\"; P1, P2, P4, P5 and numpy's arrays are read",
+        ),
+        (
+            b"P49 9\n",
+            "not a PBM, PGM or .npy file: it begins with \"P49 \"; P1, P2, P4, P5 and numpy's arrays are read",
+        ),
         (b"P6\n1 1\n255\n", "this is a colour image (P6), not a PBM or PGM file; ppmtopgm makes one of it"),
         (b"P7\n", "this is a PAM image (P7), not a PBM or PGM file; pamtopnm makes one of it"),
         (b"P4", "the header ends before its width"),

@@ -132,7 +132,7 @@ int dc_block(uint32_t block[4]);
 /* The whole grid: columns and rows. Returns 1, or 0 where the job has no domain. */
 int dc_grid(uint32_t *nx, uint32_t *ny);
 
-/* For a run by hand: takes this mask file (PBM or PGM) as the domain, with the whole grid as the block. Under
+/* For a run by hand: takes this file (PBM, PGM or .npy) as the domain, with the whole grid as the block. Under
  * dcrun the job has said what the domain is, and nothing happens. Returns 0. */
 int dc_domain(const char *path);
 

@@ -2,10 +2,9 @@
 
 use super::error::DomainWhy;
 use super::{Kernel, KernelError};
+use crate::domain_file::{self, DomainFileError};
 use dc_model::Block;
-use dc_model::domain::Domain;
-use std::fs::File;
-use std::io::{self, Read};
+use dc_model::domain::{Domain, Meaning};
 use std::path::Path;
 
 impl Kernel {
@@ -17,7 +16,7 @@ impl Kernel {
     pub fn use_domain(&mut self, path: &Path) -> Result<(), KernelError> {
         if self.env.job.is_none() {
             let why = |why| KernelError::Domain { path: path.to_owned(), why };
-            self.domain = Some(read(path).map_err(why)?);
+            self.domain = Some(read(path, Meaning::AsFound).map_err(why)?);
             self.env.domain = Some(path.to_owned());
         }
         Ok(())
@@ -30,7 +29,8 @@ impl Kernel {
     pub fn domain(&mut self) -> Result<(&Domain, Block), KernelError> {
         let path = self.env.domain.clone().ok_or(KernelError::NoDomain)?;
         if self.domain.is_none() {
-            let domain = read(&path).map_err(|why| KernelError::Domain { path: path.clone(), why })?;
+            let read = read(&path, self.env.domain_meaning);
+            let domain = read.map_err(|why| KernelError::Domain { path: path.clone(), why })?;
             self.domain = Some(domain);
         }
         let Some(domain) = &self.domain else { return Err(KernelError::NoDomain) };
@@ -125,16 +125,14 @@ impl Kernel {
     }
 }
 
-fn read(path: &Path) -> Result<Domain, DomainWhy> {
-    let bytes = || -> io::Result<Vec<u8>> {
-        let mut file = File::open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is not a regular file"));
-        }
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let bytes = bytes().map_err(|error| DomainWhy::Read(error.to_string()))?;
-    Ok(Domain::read(&bytes)?)
+fn read(path: &Path, meaning: Meaning) -> Result<Domain, DomainWhy> {
+    let is_file = std::fs::metadata(path).map_err(|error| DomainWhy::Read(error.to_string()))?.is_file();
+    if !is_file {
+        return Err(DomainWhy::Read("it is not a regular file".to_owned()));
+    }
+    match domain_file::read(path, meaning) {
+        Ok((domain, _)) => Ok(domain),
+        Err(DomainFileError::Read(error)) => Err(DomainWhy::Read(error.to_string())),
+        Err(DomainFileError::Format(error)) => Err(error.into()),
+    }
 }

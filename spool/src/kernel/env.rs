@@ -1,5 +1,6 @@
 //! What the environment of a rank says, read into values; the variables themselves are listed in dc-kernel(7).
 
+use dc_model::domain::Meaning;
 use dc_model::{Attempt, Block, JobUuid, Rank, SubtaskId};
 use std::ffi::OsString;
 use std::fmt;
@@ -51,6 +52,8 @@ pub struct Environment {
     pub grid: Option<(u32, u32)>,
     /// The mask file.
     pub domain: Option<PathBuf>,
+    /// How its values are taken.
+    pub domain_meaning: Meaning,
     /// The checkpoint to go on from.
     pub restart_from: Option<PathBuf>,
     /// The one before it.
@@ -97,6 +100,12 @@ impl Environment {
                 numbers::<2>(text).filter(|n| !n.contains(&0)).map(|[nx, ny]| (nx, ny))
             })?,
             domain: path("DC_DOMAIN"),
+            domain_meaning: parse(&get, "DC_DOMAIN_KIND", "mask or weights", |text| match text {
+                "mask" => Some(Meaning::Mask),
+                "weights" => Some(Meaning::Weights),
+                _ => None,
+            })?
+            .unwrap_or_default(),
             restart_from: path("DC_RESTART_FROM"),
             restart_from_older: path("DC_RESTART_FROM_OLDER"),
             progress: path("DC_PROGRESS"),

@@ -9,6 +9,7 @@ mod auto;
 mod index;
 mod region;
 mod search;
+mod tiles;
 
 #[cfg(test)]
 #[path = "partition_tests.rs"]
@@ -17,6 +18,7 @@ mod tests;
 pub use auto::{Choice, GOOD_PER_MILLE};
 use dc_model::{Block, Domain};
 use region::Sums;
+pub use tiles::{tiles, tiles_total};
 
 /// A block of the domain, made to be a subtask.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
