@@ -3,6 +3,7 @@
 
 pub mod claims;
 pub mod launch;
+pub mod limits;
 pub mod process;
 pub mod spawn;
 pub mod starter;

@@ -61,8 +61,20 @@ pub struct Cli {
     pub time: Option<String>,
 
     /// Restarts a subtask may have [default: 3]
-    #[arg(long, value_name = "K", allow_negative_numbers = true)]
+    #[arg(long, alias = "max-restarts", value_name = "K", allow_negative_numbers = true)]
     pub restarts: Option<String>,
+
+    /// What is tried again: some of signal,node,progress,exit, or none [default: signal,node,progress]
+    #[arg(long, value_name = "LIST|none")]
+    pub restart_on: Option<String>,
+
+    /// Stop the others when a subtask has failed for good: -K1, the default, or -K0
+    #[arg(short = 'K', long, value_name = "0|1", num_args = 0..=1, require_equals = true)]
+    pub kill_on_bad_exit: Option<Option<String>>,
+
+    /// Send the ranks this signal so many seconds before the time limit [default: 60]
+    #[arg(long, value_name = "[B:]SIG@SECONDS")]
+    pub signal: Option<String>,
 
     /// Go on with the other subtasks when one has failed for good
     #[arg(long)]
@@ -128,9 +140,9 @@ pub enum BindWord {
     None,
 }
 
-/// Turns `-np` among dcrun's own options into `-n`; what stands from the kernel on is left alone.
+/// Turns `-np` among dcrun's own options into `-n`, and `-K0` into `-K=0`; what stands from the kernel on is left alone.
 pub fn accept_np(args: Vec<OsString>) -> Vec<OsString> {
-    if !args.iter().any(|arg| arg == "-np") {
+    if !args.iter().any(|arg| arg == "-np" || srun_kill(arg).is_some()) {
         return args;
     }
     let command = <Cli as clap::CommandFactory>::command();
@@ -155,7 +167,7 @@ pub fn accept_np(args: Vec<OsString>) -> Vec<OsString> {
             None => false,
         };
         let is_own = text.starts_with('-') && text != "--" && text != "-";
-        out.push(if text == "-np" { OsString::from("-n") } else { arg });
+        out.push(if text == "-np" { OsString::from("-n") } else { srun_kill(&arg).unwrap_or(arg) });
         if !is_own {
             break;
         }
@@ -165,6 +177,13 @@ pub fn accept_np(args: Vec<OsString>) -> Vec<OsString> {
     }
     out.extend(args);
     out
+}
+
+/// `-K0` and the like, as srun has it: the value stands at the letter.
+fn srun_kill(arg: &OsString) -> Option<OsString> {
+    let value =
+        arg.to_str()?.strip_prefix("-K").filter(|value| !value.is_empty() && !value.starts_with('='))?;
+    Some(format!("-K={value}").into())
 }
 
 #[cfg(test)]
@@ -208,6 +227,16 @@ mod tests {
         let cli = parse("dcrun -J name ls -np");
         assert_eq!(cli.kernel, words("ls -np"));
         assert_eq!(accept_np(words("dcrun -J -np ls -np")), words("dcrun -J -np ls -np"));
+    }
+
+    #[test]
+    fn a_value_stands_at_the_k() {
+        let value = |line: &str| parse(line).kill_on_bad_exit;
+        assert_eq!(value("dcrun -K0 ls"), Some(Some("0".to_owned())));
+        assert_eq!(value("dcrun --kill-on-bad-exit=1 ls"), Some(Some("1".to_owned())));
+        assert_eq!(value("dcrun -K ls"), Some(None));
+        assert_eq!(parse("dcrun -K 1 ls").kernel, words("1 ls"));
+        assert_eq!(parse("dcrun -n 2 ls -K0").kernel, words("ls -K0"));
     }
 
     #[test]

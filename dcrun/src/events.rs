@@ -105,6 +105,8 @@ pub enum Event<'a> {
         rank: u32,
         /// What a shell would show.
         status: u8,
+        /// Whether the kernel killed it for want of memory.
+        out_of_memory: bool,
         /// The newest checkpoint it left.
         checkpoint: Option<Checkpoint>,
         /// Whether the subtask is tried again.
@@ -140,6 +142,11 @@ pub enum Event<'a> {
     Stopping {
         /// Why.
         reason: &'a str,
+    },
+    /// All ranks that run are sent a signal, and go on.
+    Signal {
+        /// Its number.
+        signal: u8,
     },
     /// A starter runs.
     Starter {

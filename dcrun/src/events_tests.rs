@@ -68,8 +68,16 @@ fn a_run() {
             "\"ended\",\"subtask\":1,\"attempt\":2,\"rank\":3,\"status\":137,\"signal\":9,\"stopped\":false,\"ran_ns\":8",
         ),
         (
-            Event::Failed { subtask: 1, attempt: 2, rank: 3, status: 1, checkpoint: None, retry: true },
-            "\"failed\",\"subtask\":1,\"attempt\":2,\"rank\":3,\"status\":1,\"checkpoint\":null,\"retry\":true",
+            Event::Failed {
+                subtask: 1,
+                attempt: 2,
+                rank: 3,
+                status: 253,
+                out_of_memory: true,
+                checkpoint: None,
+                retry: true,
+            },
+            "\"failed\",\"subtask\":1,\"attempt\":2,\"rank\":3,\"status\":253,\"out_of_memory\":true,\"checkpoint\":null,\"retry\":true",
         ),
         (
             Event::Restart { subtask: 1, attempt: 2, from },
@@ -89,6 +97,7 @@ fn a_run() {
              \"left_ns\":null,\"restarts\":0",
         ),
         (Event::Stopping { reason: "time_limit" }, "\"stopping\",\"reason\":\"time_limit\""),
+        (Event::Signal { signal: 10 }, "\"signal\",\"signal\":10"),
         (Event::Starter { pid: 5 }, "\"starter\",\"pid\":5"),
         (Event::StarterLost { pid: 6 }, "\"starter_lost\",\"pid\":6"),
         (Event::Merged { file: "/f" }, "\"merged\",\"file\":\"/f\""),

@@ -30,7 +30,7 @@ fn main() {
         Ok(status) => status,
         Err(error) => {
             words::say(&error.to_string());
-            error.status()
+            error::outward(error.status())
         }
     };
     // Nothing is dropped on the way out: threads that wait and files that close end with the process.
@@ -50,7 +50,7 @@ fn try_main(began: Instant) -> Result<u8, Error> {
     };
     trace::maybe_start();
     let at = at?;
-    let Request { mut view, task } = Request::check(cli, at.var("DC_GRACE"))?;
+    let Request { mut view, task } = Request::check(cli, at.var("DC_GRACE"), at.var(error::EXIT_ERROR))?;
     if let Task::Plan(job) = &task {
         signals.give_back().map_err(|e| SetupError::system("give signals back")(e.into()))?;
         return plan(job, &view, &at, &mut machine);
@@ -80,7 +80,7 @@ fn tell_usage(error: &clap::Error) -> u8 {
             let text = error.render().to_string();
             let text = text.trim_start_matches("error: ");
             text.lines().filter(|line| !line.trim().is_empty()).for_each(words::say);
-            exit::DC_ERROR
+            error::outward(exit::DC_ERROR)
         }
     }
 }

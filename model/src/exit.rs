@@ -14,5 +14,7 @@ pub const NOT_FOUND: u8 = 127;
 pub const SIGNAL_BASE: u8 = 128;
 /// Stopped by the second Ctrl-C (128 + SIGINT).
 pub const INTERRUPTED: u8 = 130;
+/// A rank was killed for want of memory, as srun has it.
+pub const OUT_OF_MEMORY: u8 = 253;
 /// Nobody reads standard output (128 + SIGPIPE).
 pub const BROKEN_PIPE: u8 = 141;

@@ -60,6 +60,8 @@ pub enum Outcome {
     Exited(u8),
     /// This signal ended it.
     Signalled(u8),
+    /// The kernel killed it, or what it had started, for want of memory.
+    OutOfMemory,
     /// It never ran.
     NotLaunched {
         /// Where it failed.
@@ -83,6 +85,7 @@ impl Outcome {
         match self {
             Self::Exited(status) => status,
             Self::Signalled(signal) => exit::SIGNAL_BASE.saturating_add(signal),
+            Self::OutOfMemory => exit::OUT_OF_MEMORY,
             Self::NotLaunched { stage: LaunchStage::Exec, errno: ENOENT } => exit::NOT_FOUND,
             Self::NotLaunched { stage: LaunchStage::Exec, .. } => exit::CANNOT_EXECUTE,
             Self::NotLaunched { .. } => exit::DC_ERROR,
@@ -95,6 +98,7 @@ impl fmt::Display for Outcome {
         match self {
             Self::Exited(status) => write!(f, "exit status {status}"),
             Self::Signalled(signal) => write!(f, "signal {signal}"),
+            Self::OutOfMemory => write!(f, "out of memory"),
             Self::NotLaunched { stage, errno } => {
                 write!(f, "cannot {}: {}", stage.text(), std::io::Error::from_raw_os_error(*errno))
             }
@@ -128,6 +132,7 @@ mod tests {
     fn statuses_are_a_shells() {
         assert_eq!(Outcome::Exited(3).status(), 3);
         assert_eq!(Outcome::Signalled(9).status(), 137);
+        assert_eq!(Outcome::OutOfMemory.status(), 253);
         assert_eq!(Outcome::NotLaunched { stage: LaunchStage::Exec, errno: 2 }.status(), 127);
         assert_eq!(Outcome::NotLaunched { stage: LaunchStage::Exec, errno: 13 }.status(), 126);
         assert_eq!(Outcome::NotLaunched { stage: LaunchStage::Clone, errno: 11 }.status(), 125);

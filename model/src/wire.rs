@@ -5,10 +5,12 @@
 //! reader who does not read never delays a decision.
 
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::{Attempt, Block, CpuSet, JobUuid, LaunchStage, Outcome, Rank, Restart, ResultMeta, SubtaskId};
+use crate::{
+    Attempt, Block, CpuSet, JobUuid, LaunchStage, Limits, Outcome, Rank, Restart, ResultMeta, SubtaskId,
+};
 
 /// The version both must speak.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 
 /// The longest frame accepted, in bytes: room for the largest argument list and environment that Linux takes.
 pub const FRAME_BYTES_MAX: usize = 16 << 20;
@@ -37,6 +39,8 @@ pub struct Hello {
     pub grace_ms: u64,
     /// Whether OMP_NUM_THREADS, OMP_PLACES and OMP_PROC_BIND are set to match the CPUs.
     pub openmp: bool,
+    /// The limits and the umask that ranks begin with; `None`: the starter's own.
+    pub limits: Option<Limits>,
 }
 
 /// One attempt to be launched.
@@ -82,6 +86,16 @@ pub enum ToStarter {
         /// The signal's number.
         signal: u8,
     },
+    /// Send this signal to every attempt that runs; they go on as if nobody had stopped them. SIGSTOP holds what is
+    /// launched later too, until SIGCONT.
+    Signal {
+        /// The signal's number.
+        signal: u8,
+        /// To their first processes alone, and not to their groups.
+        leaders_only: bool,
+        /// Whether a checkpoint is due with it.
+        wants_checkpoint: bool,
+    },
     /// Kill everything at once.
     KillAll,
     /// Nothing will be launched any more: end when all has ended and all output is sent.
@@ -125,6 +139,8 @@ pub enum FromStarter {
         progress_cells: u64,
         /// The result it committed, if any.
         result: Option<ResultMeta>,
+        /// Whether the kernel killed something on this node for want of memory meanwhile, perhaps this.
+        memory_short: bool,
     },
     /// The rank's CPUs are not the ones it was given.
     Rebound {
@@ -280,6 +296,7 @@ fn put_outcome(w: &mut Writer, outcome: Outcome) {
             w.u8(stage as u8);
             w.i32(errno);
         }
+        Outcome::OutOfMemory => w.u8(4),
     }
 }
 
@@ -291,6 +308,7 @@ fn get_outcome(r: &mut Reader<'_>) -> Result<Outcome, DecodeError> {
             stage: LaunchStage::from_number(r.u8()?).ok_or(DecodeError::Unknown("launch stage"))?,
             errno: r.i32()?,
         },
+        4 => Outcome::OutOfMemory,
         _ => return Err(DecodeError::Unknown("outcome")),
     })
 }
@@ -310,6 +328,7 @@ impl ToStarter {
                 w.u32(hello.ranks);
                 w.u64(hello.grace_ms);
                 w.u8(u8::from(hello.openmp));
+                put_option(w, hello.limits.as_ref(), |w, limits| limits.encode(w));
             }),
             Self::Launch(launch) => frame(out, 2, |w| {
                 w.u32(launch.subtask.0);
@@ -336,6 +355,11 @@ impl ToStarter {
             }),
             Self::KillAll => frame(out, 4, |_| {}),
             Self::Bye => frame(out, 5, |_| {}),
+            Self::Signal { signal, leaders_only, wants_checkpoint } => frame(out, 8, |w| {
+                w.u8(*signal);
+                w.u8(u8::from(*leaders_only));
+                w.u8(u8::from(*wants_checkpoint));
+            }),
         }
     }
 
@@ -360,6 +384,7 @@ impl ToStarter {
                     ranks: r.u32()?,
                     grace_ms: r.u64()?,
                     openmp: r.bool()?,
+                    limits: get_option(r, Limits::decode)?,
                 }))
             }
             2 => Self::Launch(Box::new(Launch {
@@ -380,6 +405,7 @@ impl ToStarter {
             3 => Self::Stop { subtask: SubtaskId(r.u32()?), attempt: Attempt(r.u32()?), signal: r.u8()? },
             4 => Self::KillAll,
             5 => Self::Bye,
+            8 => Self::Signal { signal: r.u8()?, leaders_only: r.bool()?, wants_checkpoint: r.bool()? },
             _ => return Err(DecodeError::Unknown("message")),
         };
         r.end()?;
@@ -410,6 +436,7 @@ impl FromStarter {
                 checkpoint,
                 progress_cells,
                 result,
+                memory_short,
             } => {
                 frame(out, 67, |w| {
                     w.u32(subtask.0);
@@ -423,6 +450,7 @@ impl FromStarter {
                         w.u64(meta.len);
                         w.u32(meta.crc);
                     });
+                    w.u8(u8::from(*memory_short));
                 });
             }
             Self::Rebound { subtask, rank, wanted, found } => frame(out, 68, |w| {
@@ -463,6 +491,7 @@ impl FromStarter {
                 checkpoint: get_option(r, get_restart)?,
                 progress_cells: r.u64()?,
                 result: get_option(r, |r| Ok(ResultMeta { len: r.u64()?, crc: r.u32()? }))?,
+                memory_short: r.bool()?,
             },
             68 => Self::Rebound {
                 subtask: SubtaskId(r.u32()?),

@@ -32,6 +32,7 @@ fn record() -> JobRecord {
         argv: vec![b"./k".to_vec(), b"a\nb".to_vec()],
         cwd: "/".into(),
         env: Vec::new(),
+        limits: None,
         options: JobOptions {
             ranks: 2,
             cores: 1,
@@ -44,6 +45,7 @@ fn record() -> JobRecord {
             time_limit_ms: None,
             grace_ms: 30_000,
             merges: Vec::new(),
+            failure: Default::default(),
         },
         domain: None,
         subtasks: Subtasks::from_list([

@@ -59,6 +59,8 @@ words! {
         Stop = "stop",
         /// dcrun wants it killed.
         Kill = "kill",
+        /// Half of the grace after its signal is over.
+        HalfGraceOver = "half grace over",
         /// The grace after its signal is over.
         GraceOver = "grace over",
         /// Its process has ended, and is not reaped yet.
@@ -79,6 +81,8 @@ words! {
         TellStarted = "tell started",
         /// Send the signal and SIGCONT to its group; ask it for a checkpoint.
         Signal = "signal",
+        /// Send SIGTERM too, where the first signal was SIGINT.
+        Insist = "insist",
         /// Let the grace run.
         StartGrace = "start grace",
         /// Send SIGKILL to its group.
@@ -111,6 +115,7 @@ pub fn next(state: State, event: Event) -> (State, &'static [Act]) {
         // Another signal on top: the first one's grace goes on.
         (S::Stopping, E::Stop) => (S::Stopping, &[A::Signal]),
         (S::Running | S::Stopping, E::Kill) => (S::Killing, &[A::KillGroup]),
+        (S::Stopping, E::HalfGraceOver) => (S::Stopping, &[A::Insist]),
         (S::Stopping, E::GraceOver) => (S::Killing, &[A::KillGroup]),
         // The group dies before its leader is reaped: until then its number cannot be another's.
         (S::Running | S::Stopping | S::Killing, E::Exited) => {
@@ -125,7 +130,7 @@ pub fn next(state: State, event: Event) -> (State, &'static [Act]) {
         | (S::Killing, E::Picked | E::Started | E::Refused | E::Stop | E::Kill | E::GraceOver | E::Found)
         | (S::Looking, E::Picked | E::Started | E::Refused | E::Stop | E::Kill | E::GraceOver | E::Exited)
         | (S::Over, _)
-        | (_, E::Freed) => (state, &[]),
+        | (_, E::Freed | E::HalfGraceOver) => (state, &[]),
     }
 }
 

@@ -4,6 +4,7 @@ use super::env::Environment;
 use super::keeper::Keeper;
 use super::lookups::Answers;
 use crate::launch::Refused;
+use crate::limits;
 use crate::process::calls::affinity;
 use dc_model::wire::Hello;
 use dc_model::{JobUuid, LaunchStage};
@@ -54,6 +55,9 @@ impl Job {
     /// # Errors
     /// When a string holds a zero byte.
     pub fn new(hello: &Hello, progress: OwnedFd, missing: &mut Vec<String>) -> Result<Self, NulError> {
+        if let Some(limits) = &hello.limits {
+            missing.extend(limits::take_over(limits));
+        }
         let host = nix::unistd::gethostname().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default();
         let allowed = affinity(Pid::from_raw(0)).unwrap_or_default();
         let cwd = CString::new(&hello.cwd[..])?;

@@ -39,6 +39,9 @@ impl Starter {
                         self.on_event(key, if kill { Event::Kill } else { Event::Stop });
                     }
                 }
+                ToStarter::Signal { signal, leaders_only, wants_checkpoint } => {
+                    self.pass_on(signal, leaders_only, wants_checkpoint);
+                }
                 ToStarter::KillAll => return Ok(Taken::Ending(Ending::KillAll)),
                 ToStarter::Bye => self.bye = true,
             }

@@ -16,6 +16,7 @@ mod lookups;
 mod messages;
 mod orphans;
 mod output;
+mod passing;
 mod streams;
 mod supervise;
 mod table;
@@ -74,6 +75,8 @@ struct Starter {
     orphans: Orphans,
     job: Option<Job>,
     bye: bool,
+    /// Ranks are held by SIGSTOP: dcrun is stopped by its terminal.
+    is_held: bool,
     /// Whose forerunner has ended: they are launched when what that left behind is killed.
     freed: Vec<AttemptKey>,
 }
@@ -120,6 +123,7 @@ impl Starter {
             orphans: Orphans::new(),
             job: None,
             bye: false,
+            is_held: false,
             freed: Vec::new(),
         })
     }

@@ -10,7 +10,7 @@ use crate::launch::{Launched, Plan, Refused};
 use crate::process::calls::{End, Whose, peek, reap, signal_group, signal_process};
 use dc_model::wire::{FromStarter, Launch};
 use dc_model::{Attempt, LaunchStage, Outcome};
-use nix::libc::{SIGCONT, SIGKILL};
+use nix::libc::{SIGCONT, SIGINT, SIGKILL, SIGTERM};
 use nix::unistd::Pid;
 use std::os::fd::AsFd;
 use std::time::Instant;
@@ -42,9 +42,12 @@ impl Starter {
             Act::Launch => return Some(self.launch(key)),
             Act::TellStarted => self.tell_started(key),
             Act::Signal => self.signal(key),
+            Act::Insist => self.insist(key),
             Act::StartGrace => {
                 if let Some(job) = &self.job {
-                    self.timers.set(Instant::now() + job.grace, Timer::Grace(key));
+                    let now = Instant::now();
+                    self.timers.set(now + job.grace, Timer::Grace(key));
+                    self.timers.set(now + job.grace / 2, Timer::HalfGrace(key));
                 }
             }
             Act::KillGroup => self.kill_group(key),
@@ -77,6 +80,7 @@ impl Starter {
         match self.try_launch(key) {
             Ok(process) => {
                 self.table.set_process(key, process);
+                self.maybe_hold(key);
                 Event::Started
             }
             Err(Refused { stage, errno }) => {
@@ -177,6 +181,15 @@ impl Starter {
         let _ = signal_group(pid, SIGCONT as u8);
     }
 
+    /// Who has ignored SIGINT, as shells have it done for what they start in the background, gets SIGTERM.
+    fn insist(&mut self, key: AttemptKey) {
+        let Some(entry) = self.table.get_mut(key).filter(|entry| i32::from(entry.signal) == SIGINT) else {
+            return;
+        };
+        entry.signal = SIGTERM as u8;
+        self.signal(key);
+    }
+
     fn kill_group(&mut self, key: AttemptKey) {
         let Some(process) = self.table.get(key).and_then(|entry| entry.process) else { return };
         let _ = signal_group(process.pid, SIGKILL as u8);
@@ -262,6 +275,7 @@ impl Starter {
     pub(super) fn on_timer(&mut self, timer: Timer, now: Instant) {
         match timer {
             Timer::Grace(key) => self.on_event(key, Event::GraceOver),
+            Timer::HalfGrace(key) => self.on_event(key, Event::HalfGraceOver),
             Timer::Look(key) => self.on_look(key, now),
             Timer::Drain(key) => self.streams.on_drain_over(key, &mut self.output),
         }

@@ -31,13 +31,23 @@ pub struct Report {
     pub progress_cells: u64,
     /// The result it committed.
     pub result: Option<ResultMeta>,
+    /// Whether the kernel killed something for want of memory meanwhile.
+    pub memory_short: bool,
 }
 
 impl Report {
     /// Of an attempt of which nothing is known but how it ended.
     #[must_use]
     pub fn bare(outcome: Outcome) -> Self {
-        Self { outcome, ran_ns: 0, stopped: false, checkpoint: None, progress_cells: 0, result: None }
+        Self {
+            outcome,
+            ran_ns: 0,
+            stopped: false,
+            checkpoint: None,
+            progress_cells: 0,
+            result: None,
+            memory_short: false,
+        }
     }
 }
 
@@ -87,6 +97,7 @@ impl Entry {
             checkpoint: report.checkpoint,
             progress_cells: report.progress_cells,
             result: report.result,
+            memory_short: report.memory_short,
         })
     }
 }

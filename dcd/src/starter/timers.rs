@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 pub enum Timer {
     /// The grace of a stopped attempt is over.
     Grace(AttemptKey),
+    /// Half of it is over.
+    HalfGrace(AttemptKey),
     /// An attempt that runs is to be looked at.
     Look(AttemptKey),
     /// A stream whose rank has ended is closed.

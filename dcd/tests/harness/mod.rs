@@ -60,6 +60,7 @@ impl Job {
             ranks: 16,
             grace_ms: 30_000,
             openmp: false,
+            limits: None,
         };
         change(&mut hello);
         let progress: OwnedFd =

@@ -100,6 +100,58 @@ pub enum RequestError {
         /// The option.
         option: &'static str,
     },
+    /// `--restart-on` with an unknown word.
+    #[error(
+        "--restart-on {}: {} is none of signal, node, progress and exit; give some of them with commas between, or none",
+        given.escape_debug(), if word.is_empty() { "an empty word" } else { word }
+    )]
+    RestartOn {
+        /// Its value.
+        given: String,
+        /// What is wrong in it.
+        word: String,
+    },
+    /// `-K` with something else than 0 or 1.
+    #[error("-K{}: give -K1 (the others are stopped, which is the default) or -K0 (they go on)", given.escape_debug())]
+    Kill {
+        /// Its value.
+        given: String,
+    },
+    /// `-K 1`, which srun does not take for `-K1` either.
+    #[error("-K {word}: the value stands at the letter: -K{word}; apart from it, {word} is the kernel")]
+    KillApart {
+        /// What looks like the value.
+        word: String,
+    },
+    /// Two opposites.
+    #[error("-K1 and --keep-going exclude each other")]
+    KillAndKeepGoing,
+    /// `--signal` in no known form.
+    #[error(
+        "--signal {}: give [B:]SIG[@SECONDS], as in USR1@60: a signal's name or number from 1 to {}, and 0 to {} seconds",
+        given.escape_debug(), super::failure::SIGNAL_MAX, super::failure::WARNING_S_MAX
+    )]
+    Signal {
+        /// Its value.
+        given: String,
+    },
+    /// A warning of what does not come.
+    #[error("--signal comes before the time limit: give one with -t")]
+    SignalWithoutLimit,
+    /// A warning before the start.
+    #[error(
+        "--signal is to come {seconds} s before the time limit, which is not later than that: give a longer -t, or @SECONDS"
+    )]
+    SignalBeforeStart {
+        /// How long before.
+        seconds: u64,
+    },
+    /// `DC_EXIT_ERROR` that is no status.
+    #[error("DC_EXIT_ERROR={}: not a number from 1 to 255", given.escape_debug())]
+    ExitError {
+        /// Its value.
+        given: String,
+    },
     /// `DC_GRACE` that is no number.
     #[error("DC_GRACE={}: not a number of seconds from 0 to {}", given.escape_debug(), super::GRACE_S_MAX)]
     Grace {

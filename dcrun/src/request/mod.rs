@@ -1,12 +1,15 @@
 //! What is asked for, checked as far as the command line alone can tell. Knows no file and no machine.
 
 mod error;
+mod failure;
 
 pub use error::RequestError;
+pub use failure::check_warning;
 
 use crate::cli::{BindWord, Cli};
+use dc_model::RestartOn;
 use dc_model::domain::{Meaning, SIDE_MAX};
-use dc_spool::job::JobOptions;
+use dc_spool::job::{JobOptions, Warning};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -43,6 +46,8 @@ pub struct View {
     pub json: Option<Option<PathBuf>>,
     /// The time limit.
     pub time_limit: Option<Duration>,
+    /// What ranks get before it.
+    pub warning: Option<Warning>,
     /// From the signal to SIGKILL, where `DC_GRACE` says it.
     pub grace: Option<Duration>,
     /// Whether the job's files stay after a success.
@@ -102,6 +107,8 @@ pub struct NewJob {
     pub chdir: Option<PathBuf>,
     /// Restarts a subtask.
     pub restarts: u32,
+    /// Which failures are tried again.
+    pub restart_on: RestartOn,
     /// Whether others go on after a final failure.
     pub keep_going: bool,
     /// What ranks are bound to, when the user says.
@@ -178,24 +185,29 @@ impl View {
     pub fn inherit(&mut self, options: &JobOptions) {
         self.label |= options.label;
         self.keep |= options.keep;
+        self.warning = self.warning.or(options.failure.warning);
         self.time_limit = self.time_limit.or(options.time_limit_ms.map(Duration::from_millis));
         self.grace = self.grace.or(Some(Duration::from_millis(options.grace_ms)));
     }
 }
 
 impl Request {
-    /// Checks a command line. `grace` is the value of `DC_GRACE`.
+    /// Checks a command line. `grace` is the value of `DC_GRACE`, `exit_error` that of `DC_EXIT_ERROR`.
     ///
     /// # Errors
     /// The first thing that is wrong with it.
-    pub fn check(cli: Cli, grace: Option<&OsStr>) -> Result<Self, RequestError> {
+    pub fn check(cli: Cli, grace: Option<&OsStr>, exit_error: Option<&OsStr>) -> Result<Self, RequestError> {
+        failure::check_exit_error(exit_error)?;
         let view = view(&cli, grace)?;
         let task = match &cli.resume {
             Some(spool) => {
                 check_resume(&cli)?;
                 Task::Resume { spool: spool.clone(), force: cli.force }
             }
-            None => new_task(cli)?,
+            None => {
+                check_warning(view.warning, view.time_limit)?;
+                new_task(cli)?
+            }
         };
         Ok(Self { view, task })
     }
@@ -217,6 +229,7 @@ fn view(cli: &Cli, grace: Option<&OsStr>) -> Result<View, RequestError> {
         json: cli.json.clone(),
         time_limit: cli.time.as_deref().map(time_limit).transpose()?.flatten(),
         grace: grace.map(grace_of).transpose()?,
+        warning: cli.signal.as_deref().map(failure::warning).transpose()?,
         keep: cli.keep,
         fill: cli.fill.clone(),
     })
@@ -256,7 +269,9 @@ fn check_resume(cli: &Cli) -> Result<(), RequestError> {
         ("-J", cli.job_name.is_some()),
         ("-D", cli.chdir.is_some()),
         ("--restarts", cli.restarts.is_some()),
+        ("--restart-on", cli.restart_on.is_some()),
         ("--keep-going", cli.keep_going),
+        ("-K", cli.kill_on_bad_exit.is_some()),
         ("--bind", cli.bind.is_some()),
         ("--oversubscribe", cli.oversubscribe),
     ];
@@ -272,6 +287,7 @@ fn new_task(cli: Cli) -> Result<Task, RequestError> {
     }
     let ranks = count("-n", cli.ntasks.as_deref(), RequestError::ZeroRanks)?;
     let cores = count("-c", cli.cores.as_deref(), RequestError::ZeroCores)?.unwrap_or(1);
+    let keep_going = failure::keep_going(&cli)?;
     let work = match (cli.domain, cli.subtasks) {
         (Some(given), _) => {
             let (meaning, file) = domain(given)?;
@@ -301,7 +317,8 @@ fn new_task(cli: Cli) -> Result<Task, RequestError> {
         name: cli.job_name,
         chdir: cli.chdir,
         restarts: restarts(cli.restarts.as_deref())?,
-        keep_going: cli.keep_going,
+        restart_on: failure::restart_on(cli.restart_on.as_deref())?,
+        keep_going,
         bind: cli.bind,
         oversubscribe: cli.oversubscribe,
     };

@@ -5,7 +5,7 @@ use clap::Parser;
 
 fn check(line: &str) -> Result<Request, RequestError> {
     let words = std::iter::once("dcrun").chain(line.split_whitespace());
-    Request::check(Cli::try_parse_from(words).unwrap(), None)
+    Request::check(Cli::try_parse_from(words).unwrap(), None, None)
 }
 
 fn job(line: &str) -> NewJob {
@@ -95,5 +95,23 @@ fn grace_is_in_seconds() {
     assert_eq!(grace("0"), Ok(Duration::ZERO));
     for bad in ["", "x", "-1", "inf", "NaN", "86401"] {
         assert!(grace(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn what_srun_says_of_failures() {
+    assert!(!job("-K ls").keep_going && !job("-K=1 ls").keep_going && !job("ls").keep_going);
+    assert!(job("--kill-on-bad-exit=0 ls").keep_going && job("-K=0 --keep-going ls").keep_going);
+    assert_eq!(job("--max-restarts 7 ls").restarts, 7);
+    for (line, wanted) in [
+        ("-K 1 ls", RequestError::KillApart { word: "1".to_owned() }),
+        ("-K=2 ls", RequestError::Kill { given: "2".to_owned() }),
+        ("-K --keep-going ls", RequestError::KillAndKeepGoing),
+        ("--signal USR1 ls", RequestError::SignalWithoutLimit),
+        ("--signal USR1@60 -t 1 ls", RequestError::SignalBeforeStart { seconds: 60 }),
+        ("--resume d --restart-on exit", RequestError::FixedAtStart { option: "--restart-on" }),
+        ("--resume d -K=0", RequestError::FixedAtStart { option: "-K" }),
+    ] {
+        assert_eq!(check(line), Err(wanted), "{line}");
     }
 }

@@ -1,8 +1,9 @@
 //! The end of a run: what becomes of the job's directory, the rest of the output, the last words.
 
 use super::Run;
-use super::signals::Wish;
+use super::signals::{Wish, has_terminal};
 use crate::console::Console;
+use crate::error::outward;
 use crate::events::Event;
 use crate::show::amount::plural;
 use crate::show::failure;
@@ -42,6 +43,8 @@ impl Run {
             Some(signal) => (exit::SIGNAL_BASE.saturating_add(signal), true),
             None => (self.stdout_status().filter(|_| status == exit::OK).unwrap_or(status), false),
         };
+        let is_kernels = self.own_status.is_some_and(|(own, _)| own == status);
+        let status = if is_kernels { status } else { outward(status) };
         let (done, failed, restarts) = (self.tally.done, self.tally.failed, self.tally.restarts);
         self.event(|| Event::End { status, done, failed, restarts, kept: keeps });
         if keeps && status != exit::OK {
@@ -92,13 +95,15 @@ impl Run {
 
     /// Waits until the starter has ended and all output is written, or gives the signal that wants it sooner.
     fn drain(&mut self) -> Option<u8> {
-        (self.time_limit_ns, self.starter_dies_ns) = (None, None);
+        (self.time_limit_ns, self.starter_dies_ns, self.warning_ns) = (None, None, None);
         self.pulse.stop();
         loop {
             self.on_rest();
             while let Some(signal) = self.signals.next() {
-                if self.presses.on_signal(signal, self.now_ns()) != Wish::Tell {
-                    return Some(signal);
+                match self.presses.on_signal(signal, self.now_ns(), has_terminal()) {
+                    Wish::Tell | Wish::Pass(_) => {}
+                    Wish::Hold => self.hold(),
+                    Wish::Interrupt | Wish::End(_) | Wish::KillNow => return Some(signal),
                 }
             }
             let (attached, ended) = self.outputs;

@@ -6,6 +6,7 @@ mod leave;
 mod merge;
 mod neighbours;
 mod on;
+mod passing;
 mod perform;
 mod pulse;
 pub mod signals;
@@ -98,6 +99,8 @@ pub struct Run {
     window: Window,
     pulse: Pulse,
     time_limit_ns: Option<u64>,
+    /// When ranks are warned of it.
+    warning_ns: Option<u64>,
     /// When the starter is killed, because it did not kill its ranks when it was told to.
     starter_dies_ns: Option<u64>,
     rebound: BTreeSet<u32>,
@@ -144,6 +147,7 @@ impl Run {
             tally: Tally::new(&job, slots_at_once),
             window: Window::new(slots_at_once, 0),
             pulse: Pulse::new(style, has_events),
+            warning_ns: passing::warning_ns(&view),
             time_limit_ns: view.time_limit.map(|limit| u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)),
             job,
             record,
@@ -234,7 +238,8 @@ impl Run {
 
     /// Waits for something to come in, or for the next point in time.
     fn wait(&self) {
-        let due = [self.time_limit_ns, self.pulse.due_ns(), self.starter_dies_ns].into_iter().flatten().min();
+        let dues = [self.time_limit_ns, self.warning_ns, self.pulse.due_ns(), self.starter_dies_ns];
+        let due = dues.into_iter().flatten().min();
         let timeout = due.map_or(PollTimeout::NONE, |due| {
             let left_ms = due.saturating_sub(self.now_ns()).div_ceil(1_000_000);
             PollTimeout::from(u16::try_from(left_ms).unwrap_or(u16::MAX))

@@ -1,6 +1,6 @@
 //! What comes in: the starter's messages, other threads' notices, signals, points in time.
 
-use super::signals::Wish;
+use super::signals::{Wish, has_terminal};
 use super::starter::Closed;
 use super::{Notice, Run, console, journal};
 use crate::events;
@@ -75,7 +75,7 @@ impl Run {
 
     fn on_signal(&mut self, signal: u8) {
         let now_ns = self.now_ns();
-        match self.presses.on_signal(signal, now_ns) {
+        match self.presses.on_signal(signal, now_ns, has_terminal()) {
             Wish::Tell => self.tell_state(),
             Wish::Interrupt => {
                 let already_stopping = self.is_stopping();
@@ -86,6 +86,8 @@ impl Run {
             }
             Wish::End(signal) => self.events.push_back(Event::Stop { reason: StopReason::Signal(signal) }),
             Wish::KillNow => self.kill_now(),
+            Wish::Pass(signal) => self.pass_on(signal),
+            Wish::Hold => self.hold(),
         }
     }
 
@@ -131,6 +133,7 @@ impl Run {
                 checkpoint,
                 progress_cells,
                 result,
+                memory_short,
             } => {
                 let running = self.job.running(subtask).filter(|running| running.attempt == attempt);
                 let rank = running.map(|running| running.rank);
@@ -151,7 +154,8 @@ impl Run {
                 if let Some(rank) = rank {
                     self.tell_ended(subtask, attempt, rank, outcome, ran_ns, stopped);
                     if let Some(Record::AttemptFailed { checkpoint, advanced, retry, .. }) = verdict {
-                        self.tell_failed(subtask, attempt, rank, outcome, checkpoint, advanced, retry);
+                        let how = (outcome, memory_short);
+                        self.tell_failed(subtask, attempt, rank, how, checkpoint, advanced, retry);
                     }
                 }
             }
@@ -191,6 +195,9 @@ impl Run {
         if self.time_limit_ns.is_some_and(|limit| now_ns >= limit) {
             self.time_limit_ns = None;
             self.events.push_back(Event::Stop { reason: StopReason::TimeLimit });
+        }
+        if self.warning_ns.is_some_and(|due| now_ns >= due) {
+            self.warn_ranks();
         }
         if self.starter_dies_ns.is_some_and(|due| now_ns >= due) {
             self.starter_dies_ns = None;

@@ -5,9 +5,11 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-/// What ends the job, each with 128 + its number.
-const ENDING: [Signal; 6] =
-    [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGXCPU, Signal::SIGUSR1, Signal::SIGUSR2];
+/// What ends the job, each with 128 + its number; ranks get it.
+const ENDING: [Signal; 4] = [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGXCPU];
+
+/// What ranks get, and dcrun makes nothing of.
+const PASSED: [Signal; 4] = [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGALRM, Signal::SIGCONT];
 
 /// Presses of Ctrl-C this close together count as one wish.
 const TOGETHER: Duration = Duration::from_secs(1);
@@ -24,7 +26,7 @@ impl Signals {
     /// When there is no descriptor to be had.
     pub fn take_over() -> nix::Result<Self> {
         let ignored = ignored();
-        let wanted = ENDING.into_iter().chain([Signal::SIGINT]);
+        let wanted = ENDING.into_iter().chain(PASSED).chain([Signal::SIGINT, Signal::SIGTSTP]);
         let set: SigSet = wanted.filter(|signal| ignored >> (*signal as i32 - 1) & 1 == 0).collect();
         set.thread_block()?;
         Ok(Self(SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?, set))
@@ -43,6 +45,21 @@ impl Signals {
     pub fn next(&self) -> Option<u8> {
         self.0.read_signal().ok().flatten().and_then(|info| u8::try_from(info.ssi_signo).ok())
     }
+}
+
+/// Whether there is a terminal whose keys send signals.
+#[must_use]
+pub fn has_terminal() -> bool {
+    std::fs::File::open("/dev/tty").is_ok()
+}
+
+/// Stops this process as the terminal wants it stopped, and returns when it goes on. Where no shell could let it go on
+/// the kernel does not stop it, and this returns at once.
+pub fn stop_self() {
+    let set = SigSet::from(Signal::SIGTSTP);
+    let _ = nix::sys::signal::raise(Signal::SIGTSTP);
+    let _ = set.thread_unblock();
+    let _ = set.thread_block();
 }
 
 /// The signals that this process ignores, signal 1 in the lowest bit; none where /proc does not say.
@@ -69,6 +86,10 @@ pub enum Wish {
     End(u8),
     /// Kill everything at once.
     KillNow,
+    /// Pass this signal on.
+    Pass(u8),
+    /// Stop the ranks and dcrun, until it is told to go on.
+    Hold,
 }
 
 /// Counts presses of Ctrl-C.
@@ -79,13 +100,20 @@ pub struct Presses {
 }
 
 impl Presses {
-    /// What this signal asks for now.
-    pub fn on_signal(&mut self, signal: u8, now_ns: u64) -> Wish {
-        if i32::from(signal) != Signal::SIGINT as i32 {
-            return Wish::End(signal);
+    /// What this signal asks for now. Without a terminal nobody is there to press a key twice.
+    pub fn on_signal(&mut self, signal: u8, now_ns: u64, has_terminal: bool) -> Wish {
+        match Signal::try_from(i32::from(signal)) {
+            Ok(Signal::SIGINT) => {}
+            Ok(Signal::SIGTSTP) => return Wish::Hold,
+            Ok(known) if PASSED.contains(&known) => return Wish::Pass(signal),
+            _ => return Wish::End(signal),
         }
         if self.interrupted {
             return Wish::KillNow;
+        }
+        if !has_terminal {
+            self.interrupted = true;
+            return Wish::Interrupt;
         }
         let last_ns = self.last_ns.replace(now_ns);
         match last_ns {
@@ -107,7 +135,7 @@ mod tests {
     #[test]
     fn one_tells_two_stop_three_kill() {
         let mut presses = Presses::default();
-        let mut press = |ms: u64| presses.on_signal(2, ms * MS);
+        let mut press = |ms: u64| presses.on_signal(2, ms * MS, true);
         assert_eq!(press(5000), Wish::Tell);
         assert_eq!(press(6500), Wish::Tell, "too late for a second");
         assert_eq!(press(7400), Wish::Interrupt);
@@ -115,9 +143,20 @@ mod tests {
     }
 
     #[test]
-    fn others_end_the_job() {
+    fn without_a_terminal_one_stops() {
         let mut presses = Presses::default();
-        assert_eq!(presses.on_signal(15, 0), Wish::End(15));
-        assert_eq!(presses.on_signal(1, 0), Wish::End(1));
+        assert_eq!(presses.on_signal(2, 0, false), Wish::Interrupt);
+        assert_eq!(presses.on_signal(2, 99_000 * MS, false), Wish::KillNow);
+    }
+
+    #[test]
+    fn others_end_the_job_or_are_passed_on() {
+        let mut presses = Presses::default();
+        let mut wish = |signal| presses.on_signal(signal, 0, true);
+        assert_eq!(wish(15), Wish::End(15));
+        assert_eq!(wish(1), Wish::End(1));
+        assert_eq!(wish(10), Wish::Pass(10));
+        assert_eq!(wish(18), Wish::Pass(18));
+        assert_eq!(wish(20), Wish::Hold);
     }
 }

@@ -8,9 +8,9 @@ use crate::request::Verbosity;
 use crate::setup::plan::Plan;
 use crate::show::failure::{self, Failure, Then};
 use crate::show::{self, amount, state};
-use dc_model::{Attempt, LaunchStage, Outcome, Rank, Record, Restart, StopReason, SubtaskId};
+use dc_model::{Attempt, Cause, LaunchStage, Outcome, Rank, Record, Restart, StopReason, SubtaskId};
 use dcsched_core::job::JobPhase;
-use dcsched_core::job::NextStart;
+use dcsched_core::job::{NextStart, is_worthwhile};
 use std::path::PathBuf;
 
 impl Run {
@@ -115,18 +115,22 @@ impl Run {
         subtask: SubtaskId,
         attempt: Attempt,
         rank: Rank,
-        outcome: Outcome,
+        (outcome, memory_short): (Outcome, bool),
         checkpoint: Option<Restart>,
         advanced: bool,
         retry: bool,
     ) {
         let entry = &self.job.durable().entries[subtask.index()];
         let from = entry.next_start();
+        let restart_on = self.job.spec().restart_on;
         let then = match (retry, outcome) {
             (true, _) if self.is_stopping() => Then::Stopping,
             (true, _) => Then::Restart(from),
             (false, Outcome::NotLaunched { stage: LaunchStage::Exec, .. }) => Then::CannotExecute,
-            (false, Outcome::Exited(_)) if !advanced => Then::NoAdvance,
+            (false, _) if !is_worthwhile(outcome, advanced, restart_on) => match outcome {
+                Outcome::Exited(_) if restart_on.has(Cause::Progress) => Then::NoAdvance,
+                _ => Then::NotAsked(restart_on),
+            },
             (false, _) => Then::NoRestartsLeft(self.job.spec().restarts),
         };
         let failure = Failure {
@@ -137,6 +141,7 @@ impl Run {
             host: self.job.spec().topology.host.clone(),
             program: String::from_utf8_lossy(&self.hello.program).into_owned(),
             outcome,
+            memory_short,
             then,
             stops_others: !retry && !self.job.spec().keep_going && !self.job.all_running().is_empty(),
         };
@@ -149,6 +154,7 @@ impl Run {
             attempt: attempt.0,
             rank: rank.0,
             status: outcome.status(),
+            out_of_memory: outcome == Outcome::OutOfMemory,
             checkpoint: checkpoint.map(Into::into),
             retry,
         });

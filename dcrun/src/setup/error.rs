@@ -1,6 +1,7 @@
 //! Why a job cannot be begun or gone on with: one line each, with what to do about it.
 
 use super::kernel::KernelError;
+use crate::request::RequestError;
 use dc_model::domain::DomainError;
 use dc_model::exit;
 use dc_model::list::ListError;
@@ -17,6 +18,9 @@ use thiserror::Error;
 /// Why there is no job to run.
 #[derive(Debug, Error)]
 pub enum SetupError {
+    /// What is asked for anew does not fit the job.
+    #[error(transparent)]
+    Request(RequestError),
     /// The kernel cannot be run.
     #[error("cannot run the kernel: {0}")]
     Kernel(#[from] KernelError),

@@ -18,7 +18,7 @@ pub use resume::{Resumption, resume};
 
 use crate::request::View;
 use dc_model::wire::Hello;
-use dc_model::{Domain, Subtask, Topology};
+use dc_model::{Domain, Limits, Subtask, Topology};
 use dc_spool::job::{Bind as RecordBind, DomainKind, JobRecord};
 use dc_spool::journal::Writer;
 use dc_spool::spool::Spool;
@@ -35,6 +35,8 @@ pub struct Surroundings {
     pub cwd: PathBuf,
     /// Its environment, before anything was added.
     pub vars: Vec<(OsString, OsString)>,
+    /// Its limits and its umask.
+    pub limits: Limits,
 }
 
 impl Surroundings {
@@ -44,7 +46,7 @@ impl Surroundings {
     /// When the working directory is gone.
     pub fn now() -> Result<Self, SetupError> {
         let cwd = std::env::current_dir().map_err(SetupError::NoDirectory)?;
-        Ok(Self { cwd, vars: std::env::vars_os().collect() })
+        Ok(Self { cwd, vars: std::env::vars_os().collect(), limits: dcd::limits::own() })
     }
 
     /// A variable's value.
@@ -98,6 +100,7 @@ fn spec(record: &JobRecord, topology: Topology) -> JobSpec {
         needs,
         ranks: options.ranks,
         restarts: options.restarts,
+        restart_on: options.failure.restart_on,
         keep_going: options.keep_going,
         merge: !options.merges.is_empty(),
         topology,
@@ -132,6 +135,7 @@ fn hello(record: &JobRecord, spool: &Spool, view: &View, openmp: bool) -> Hello 
         ranks: record.options.ranks,
         grace_ms: view.grace().as_millis() as u64,
         openmp,
+        limits: None,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::cli::BindWord;
 use crate::request::{NewJob, View, Work};
 use dc_model::{JobUuid, Topology};
 use dc_spool::hash::FileIdentity;
-use dc_spool::job::{Bind, JobOptions, JobRecord};
+use dc_spool::job::{Bind, FailurePolicy, JobOptions, JobRecord};
 use dc_spool::spool::{Spool, SpoolError};
 use dcsched_core::job::Job;
 use std::ffi::OsStr;
@@ -72,6 +72,7 @@ impl Settled<'_> {
             cwd,
             env: environment.vars.iter().map(|(name, value)| var(name, value)).collect(),
             options: options(job, view, made.ranks, merges),
+            limits: Some(at.limits.clone()),
             domain: made.domain.as_ref().map(|(_, identity)| identity.clone()),
             subtasks: made.subtasks,
         };
@@ -130,6 +131,7 @@ pub fn plan_only(
         argv: Vec::new(),
         cwd,
         env: Vec::new(),
+        limits: None,
         options: options(job, view, ranks, merges),
         domain: None,
         subtasks,
@@ -192,6 +194,7 @@ fn options(job: &NewJob, view: &View, ranks: u32, merges: Vec<dc_spool::job::Mer
         time_limit_ms: view.time_limit.map(|limit| limit.as_millis() as u64),
         grace_ms: view.grace().as_millis() as u64,
         merges,
+        failure: FailurePolicy { restart_on: job.restart_on, warning: view.warning },
     }
 }
 

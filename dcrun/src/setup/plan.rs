@@ -152,6 +152,7 @@ mod tests {
         JobSpec {
             needs: cells.iter().map(|cells| Need { cells: *cells, cores: 1, mem_bytes: 0 }).collect(),
             ranks,
+            restart_on: Default::default(),
             restarts: 3,
             keep_going: false,
             merge: false,

@@ -2,7 +2,7 @@
 
 use super::machine::Machine;
 use super::{Ready, SetupError, Surroundings, hello, kernel, leaves_openmp, spec, work};
-use crate::request::View;
+use crate::request::{Verbosity, View, check_warning};
 use dc_model::domain::{Domain, Meaning};
 use dc_spool::hash::FileIdentity;
 use dc_spool::job::{DomainKind, JobRecord, MergeKind};
@@ -34,7 +34,17 @@ pub fn resume(
     machine: &mut Machine,
 ) -> Result<Resumption, SetupError> {
     let Resumed { spool, job: mut record, replay } = Spool::resume(&at.cwd.join(directory))?;
+    let warns_anew = view.warning.is_some();
     view.inherit(&record.options);
+    if let Err(error) = check_warning(view.warning, view.time_limit) {
+        if warns_anew {
+            return Err(SetupError::Request(error));
+        }
+        view.warning = None;
+        if view.verbosity > Verbosity::Quiet {
+            crate::words::say(&format!("no signal is sent before the time limit: {error}"));
+        }
+    }
     if let Some(fill) = &view.fill {
         let mut grids =
             record.options.merges.iter_mut().filter(|merge| merge.kind == MergeKind::Grid).peekable();
@@ -54,7 +64,9 @@ pub fn resume(
     dcd::sweep::sweep_job(record.uuid).map_err(SetupError::system("end what the job's last run left"))?;
     let crew = machine.crew(record.options.ranks, record.uuid)?;
     let writer = spool.next_epoch(&replay)?;
-    let hello = hello(&record, &spool, view, leaves_openmp(&record));
+    let mut hello = hello(&record, &spool, view, leaves_openmp(&record));
+    // Where they are the present ones the starter has them already.
+    hello.limits = record.limits.clone().filter(|limits| *limits != at.limits);
     Ok(Resumption::Ready(Box::new(Ready {
         record,
         job,

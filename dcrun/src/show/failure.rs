@@ -1,6 +1,6 @@
 //! The one line about a rank that failed: who, how, and how it goes on or why not.
 
-use dc_model::{Attempt, LaunchStage, Outcome, Rank, SubtaskId};
+use dc_model::{Attempt, LaunchStage, Outcome, Rank, RestartOn, SubtaskId};
 use dcsched_core::job::NextStart;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
@@ -22,6 +22,8 @@ pub struct Failure {
     pub program: String,
     /// How it ended.
     pub outcome: Outcome,
+    /// Whether the kernel killed something for want of memory meanwhile.
+    pub memory_short: bool,
     /// What follows.
     pub then: Then,
     /// Whether the other ranks are stopped because of it.
@@ -37,6 +39,8 @@ pub enum Then {
     NoRestartsLeft(u32),
     /// A status without a new checkpoint or progress: another attempt would end the same way.
     NoAdvance,
+    /// The user wants other failures tried again.
+    NotAsked(RestartOn),
     /// It could not be executed, and will not be a moment later.
     CannotExecute,
     /// The job is being stopped.
@@ -65,7 +69,13 @@ pub fn line(f: &Failure) -> String {
 /// How it ended, with the file where that could not be executed.
 fn how(f: &Failure) -> String {
     let Outcome::NotLaunched { stage: LaunchStage::Exec, errno } = f.outcome else {
-        return outcome(f.outcome);
+        let how = outcome(f.outcome);
+        return match (f.outcome, f.memory_short) {
+            (Outcome::Signalled(_), true) => {
+                format!("{how} (the kernel killed something on this node for want of memory meanwhile)")
+            }
+            _ => how,
+        };
     };
     let error = std::io::Error::from_raw_os_error(errno);
     match Errno::from_raw(errno) {
@@ -105,6 +115,7 @@ fn then(then: Then) -> String {
         Then::NoRestartsLeft(0) => "not started again (--restarts 0)".to_owned(),
         Then::NoRestartsLeft(restarts) => format!("not started again: its {restarts} restarts are used up"),
         Then::NoAdvance => "not started again: it left no new checkpoint and no progress".to_owned(),
+        Then::NotAsked(restart_on) => format!("not started again (--restart-on {restart_on})"),
         Then::CannotExecute => "not started again".to_owned(),
         Then::Stopping => "not started again: the job is being stopped".to_owned(),
     }
@@ -132,6 +143,7 @@ mod tests {
             host: "n1".to_owned(),
             program: "/bin/k".to_owned(),
             outcome,
+            memory_short: false,
             then,
             stops_others: false,
         }
@@ -161,6 +173,18 @@ mod tests {
                 failure(Outcome::Signalled(11), Then::Restart(NextStart::OlderThan(from))),
                 "rank 3 (subtask 7, attempt 2) on n1: killed by signal 11 (SIGSEGV); goes on from a checkpoint before step \
                  40 of attempt 1, from which it failed twice",
+            ),
+            (
+                Failure {
+                    memory_short: true,
+                    ..failure(Outcome::Signalled(9), Then::Restart(NextStart::Beginning))
+                },
+                "rank 3 (subtask 7, attempt 2) on n1: killed by signal 9 (SIGKILL) (the kernel killed something on this \
+                 node for want of memory meanwhile); starts again from the beginning",
+            ),
+            (
+                failure(Outcome::OutOfMemory, Then::NotAsked(RestartOn::NONE)),
+                "rank 3 (subtask 7, attempt 2) on n1: out of memory; not started again (--restart-on none)",
             ),
             (
                 failure(Outcome::Signalled(11), Then::NoRestartsLeft(3)),

@@ -2,7 +2,9 @@
 //! anew; the difference is then reviewed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)] // Reads and writes the transcripts.
 
-use dc_model::{Attempt, LaunchStage, Outcome, Record, Restart, ResultMeta, StopReason, SubtaskId, Topology};
+use dc_model::{
+    Attempt, LaunchStage, Outcome, Record, Restart, RestartOn, ResultMeta, StopReason, SubtaskId, Topology,
+};
 use dcsched_core::job::{Action, Event, Job, JobSpec, Need};
 use dcsched_core::place::Bind;
 use std::fmt::Write as _;
@@ -41,6 +43,8 @@ fn spec(words: &[&str]) -> JobSpec {
         ranks: number(words, "ranks", needs.len() as u64) as u32,
         needs,
         restarts: number(words, "restarts", 3) as u32,
+        restart_on: value(words, "restart-on")
+            .map_or(RestartOn::default(), |on| RestartOn::parse(on).unwrap()),
         keep_going: words.contains(&"keep-going"),
         merge: words.contains(&"merge"),
         topology: Topology::uniform(number(words, "cores", 2) as u32, 8, 8),
@@ -66,6 +70,8 @@ fn outcome(words: &[&str]) -> Outcome {
         Outcome::Exited(status.parse().unwrap())
     } else if let Some(signal) = value(words, "signal") {
         Outcome::Signalled(signal.parse().unwrap())
+    } else if words.contains(&"out-of-memory") {
+        Outcome::OutOfMemory
     } else {
         let errno = value(words, "exec").expect("exit=, signal= or exec=").parse().unwrap();
         Outcome::NotLaunched { stage: LaunchStage::Exec, errno }

@@ -6,7 +6,7 @@ use super::faults::{Faults, Plant};
 use super::queue::Queue;
 use super::random::Random;
 use super::world::World;
-use dc_model::{Attempt, CpuSet, Outcome, Restart, StopReason, SubtaskId, Topology};
+use dc_model::{Attempt, CpuSet, Outcome, Restart, RestartOn, StopReason, SubtaskId, Topology};
 use dcsched_core::job::{Action, Event, Job, JobSpec, Need};
 use dcsched_core::place::Bind;
 use std::path::Path;
@@ -155,6 +155,7 @@ fn any_spec(random: &mut Random) -> JobSpec {
         ranks: if random.chance(500) { needs.len() as u32 } else { random.between(1, 10) as u32 },
         needs,
         restarts: random.below(4) as u32,
+        restart_on: RestartOn::from_bits(random.below(16) as u8).unwrap_or_default(),
         keep_going: random.chance(300),
         merge: random.chance(400),
         topology: Topology::uniform(cores, 1 + cores / 2, 1 + cores / 2),

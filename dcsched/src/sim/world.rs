@@ -45,7 +45,7 @@ impl World {
         let from = usable.max().copied();
         let start = from.map_or(0, |at| at.step);
         let outcome = if random.chance(faults.rank_killed) {
-            Outcome::Signalled(9)
+            if random.chance(200) { Outcome::OutOfMemory } else { Outcome::Signalled(9) }
         } else if random.chance(faults.rank_fails) {
             Outcome::Exited(random.between(1, 255) as u8)
         } else if random.chance(faults.rank_fails / 8) {

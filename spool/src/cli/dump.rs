@@ -109,6 +109,7 @@ fn outcome_object(outcome: Outcome) -> Value {
     match outcome {
         Outcome::Exited(status) => json!({ "exited": status }),
         Outcome::Signalled(signal) => json!({ "signal": signal }),
+        Outcome::OutOfMemory => json!({ "out_of_memory": true }),
         Outcome::NotLaunched { stage, errno } => json!({ "stage": stage as u8, "errno": errno }),
     }
 }

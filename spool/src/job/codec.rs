@@ -1,19 +1,20 @@
 //! The payload of a job record: one section a subject. The tags and layouts are the format.
 
+use super::failure::{LIMITS, RESTART_ON, WARNING, get_restart_on, get_warning, put_warning};
 use super::memory;
-use super::options::{Bind, JobOptions, MergeKind, MergeTarget};
+use super::options::{Bind, FailurePolicy, JobOptions, MergeKind, MergeTarget};
 use super::record::{DomainIdentity, DomainKind, JobRecord};
 use super::section;
 use super::subtasks::Subtasks;
 use crate::hash::{ContentHash, FileIdentity};
 use dc_model::codec::{DecodeError, Reader, Writer};
-use dc_model::{Block, JobUuid, Subtask};
+use dc_model::{Block, JobUuid, Limits, RestartOn, Subtask};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// The tags of sections and their names, as `docs/spool-format.md` lists them.
-pub const SECTIONS: [(u16, &str); 10] = [
+pub const SECTIONS: [(u16, &str); 13] = [
     (NAME, "name"),
     (KERNEL, "kernel"),
     (ARGV, "argv"),
@@ -23,6 +24,9 @@ pub const SECTIONS: [(u16, &str); 10] = [
     (MERGES, "merges"),
     (DOMAIN, "domain"),
     (SUBTASKS, "subtasks"),
+    (RESTART_ON, "restart-on"),
+    (WARNING, "warning"),
+    (LIMITS, "limits"),
     (MEMORY, "memory"),
 ];
 
@@ -60,6 +64,16 @@ pub(super) fn encode(job: &JobRecord) -> Vec<u8> {
         });
     }
     section::put(w, SUBTASKS, |w| put_subtasks(w, &job.subtasks));
+    let FailurePolicy { restart_on, warning } = job.options.failure;
+    if restart_on != RestartOn::default() {
+        section::put(w, RESTART_ON, |w| w.u8(restart_on.bits()));
+    }
+    if let Some(warning) = warning {
+        section::put(w, WARNING, |w| put_warning(w, warning));
+    }
+    if let Some(limits) = &job.limits {
+        section::put(w, LIMITS, |w| limits.encode(w));
+    }
     if memory::is_needed(&job.subtasks) {
         section::put(w, MEMORY, |w| memory::put(w, &job.subtasks));
     }
@@ -77,6 +91,8 @@ struct Parts {
     merges: Option<Vec<MergeTarget>>,
     domain: Option<DomainIdentity>,
     subtasks: Option<Subtasks>,
+    failure: FailurePolicy,
+    limits: Option<Limits>,
     memory: Option<Vec<(u32, u64)>>,
 }
 
@@ -93,6 +109,9 @@ pub(super) fn decode(uuid: JobUuid, payload: &[u8]) -> Result<JobRecord, DecodeE
             MERGES => parts.merges = Some(get_merges(r)?),
             DOMAIN => parts.domain = Some(get_domain(r)?),
             SUBTASKS => parts.subtasks = Some(get_subtasks(r)?),
+            RESTART_ON => parts.failure.restart_on = get_restart_on(r)?,
+            WARNING => parts.failure.warning = Some(get_warning(r)?),
+            LIMITS => parts.limits = Some(Limits::decode(r)?),
             MEMORY => parts.memory = Some(memory::get(r)?),
             _ => return Ok(false),
         }
@@ -109,7 +128,12 @@ pub(super) fn decode(uuid: JobUuid, payload: &[u8]) -> Result<JobRecord, DecodeE
         argv: parts.argv.ok_or(missing)?,
         cwd: parts.cwd.ok_or(missing)?,
         env: parts.env.ok_or(missing)?,
-        options: JobOptions { merges: parts.merges.ok_or(missing)?, ..parts.options.ok_or(missing)? },
+        limits: parts.limits,
+        options: JobOptions {
+            merges: parts.merges.ok_or(missing)?,
+            failure: parts.failure,
+            ..parts.options.ok_or(missing)?
+        },
         domain: parts.domain,
         subtasks: parts.subtasks.ok_or(missing)?,
     })
@@ -160,6 +184,7 @@ fn get_options(r: &mut Reader<'_>) -> Result<JobOptions, DecodeError> {
         time_limit_ms,
         grace_ms: r.u64()?,
         merges: Vec::new(),
+        failure: FailurePolicy::default(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! The job record: all that is needed to go on with a job, written once when it begins and never changed.
 
 mod codec;
+mod failure;
 mod memory;
 mod options;
 mod record;
@@ -8,7 +9,7 @@ mod section;
 mod subtasks;
 
 pub use codec::SECTIONS;
-pub use options::{Bind, JobOptions, MergeKind, MergeTarget};
+pub use options::{Bind, FailurePolicy, JobOptions, MergeKind, MergeTarget, Warning};
 pub use record::{DomainIdentity, DomainKind, JobRecord};
 pub use subtasks::{SUBTASKS_MAX, Subtasks};
 

@@ -1,5 +1,6 @@
 //! What was asked for on the command line and still counts when the job is gone on with.
 
+use dc_model::RestartOn;
 use std::path::PathBuf;
 
 /// The options of a job.
@@ -27,6 +28,28 @@ pub struct JobOptions {
     pub grace_ms: u64,
     /// What becomes of the results; several targets are written in this order.
     pub merges: Vec<MergeTarget>,
+    /// What is done about failures.
+    pub failure: FailurePolicy,
+}
+
+/// What is done about failures, and before the time limit.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct FailurePolicy {
+    /// What is tried again.
+    pub restart_on: RestartOn,
+    /// What ranks get before the time limit.
+    pub warning: Option<Warning>,
+}
+
+/// A signal before the time limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Warning {
+    /// The signal's number.
+    pub signal: u8,
+    /// To the ranks' first processes alone, and not to their groups.
+    pub leaders_only: bool,
+    /// How long before the limit, in ms.
+    pub before_ms: u64,
 }
 
 /// What a rank is bound to.

@@ -2,7 +2,7 @@
 
 use super::{JobOptions, Subtasks};
 use crate::hash::FileIdentity;
-use dc_model::JobUuid;
+use dc_model::{JobUuid, Limits};
 use std::path::PathBuf;
 
 /// A job, as its record keeps it.
@@ -20,6 +20,8 @@ pub struct JobRecord {
     pub cwd: PathBuf,
     /// The environment all ranks share, `NAME=value` each.
     pub env: Vec<Vec<u8>>,
+    /// The limits and the umask that ranks begin with; `None` in records of before they were kept.
+    pub limits: Option<Limits>,
     /// What was asked for.
     pub options: JobOptions,
     /// The domain that the subtasks were cut from.

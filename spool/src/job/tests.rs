@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::hash::{ContentHash, FileIdentity};
-use dc_model::{Block, JobUuid, Subtask};
+use dc_model::{Block, JobUuid, Limit, Limits, RestartOn, Subtask};
 
 fn file(path: &str) -> FileIdentity {
     FileIdentity { path: path.into(), len_bytes: 9, hash: ContentHash(0x0102_0304 << 96 | 0xff) }
@@ -16,6 +16,7 @@ fn small() -> JobRecord {
         argv: vec![b"k".to_vec()],
         cwd: "/".into(),
         env: vec![b"A=1".to_vec()],
+        limits: None,
         options: JobOptions {
             ranks: 4,
             cores: 1,
@@ -28,6 +29,7 @@ fn small() -> JobRecord {
             time_limit_ms: None,
             grace_ms: 30_000,
             merges: Vec::new(),
+            failure: Default::default(),
         },
         domain: None,
         subtasks: Subtasks::plain(4, 1, 1).unwrap(),
@@ -59,9 +61,14 @@ fn full() -> JobRecord {
                 MergeTarget { kind: MergeKind::Concat, path: "/a".into(), fill: None },
                 MergeTarget { kind: MergeKind::Grid, path: "/b.npy".into(), fill: Some("-1e20".to_owned()) },
             ],
+            failure: FailurePolicy {
+                restart_on: RestartOn::NONE,
+                warning: Some(Warning { signal: 10, leaders_only: true, before_ms: 60_000 }),
+            },
             ..small().options
         },
         domain: Some(DomainIdentity { file: file("/m.pbm"), nx: 1440, ny: 720, kind: DomainKind::Weights }),
+        limits: Some(Limits { umask: 0o22, list: vec![Limit { resource: 7, soft: 1, hard: 2 }] }),
         subtasks: Subtasks::from_list(subtasks).unwrap(),
         ..small()
     }
@@ -129,10 +136,16 @@ fn a_wrong_content_under_right_checksums_neither_panics_nor_grows() {
             let mut bad = payload.clone();
             bad[at] = value;
             if let Ok(job) = with_payload(&bad) {
-                assert_eq!(codec::encode(&job), bad, "one way of writing it, byte {at}");
+                let again = codec::encode(&job);
+                // The highest bit of a tag makes its section one that is passed over.
+                let is_passed_over = value & 0x80 != 0 && again.len() < bad.len();
+                assert!(is_passed_over || again == bad, "one way of writing it, byte {at}");
             }
         }
-        assert!(with_payload(&payload[..at]).is_err(), "cut at {at}");
+        // Between sections that need not be there a shorter record ends well.
+        if let Ok(job) = with_payload(&payload[..at]) {
+            assert_eq!(codec::encode(&job), payload[..at], "cut at {at}");
+        }
     }
 }
 

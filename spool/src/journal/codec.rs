@@ -78,6 +78,7 @@ pub(super) fn encode(record: &Record, w: &mut Writer) {
                 Outcome::Exited(status) => (1, status, 0),
                 Outcome::Signalled(signal) => (2, signal, 0),
                 Outcome::NotLaunched { stage, errno } => (3, stage as u8, errno),
+                Outcome::OutOfMemory => (4, 0, 0),
             };
             w.u8(kind);
             w.u8(value);
@@ -207,6 +208,7 @@ fn get_failed(r: &mut Reader<'_>) -> Result<Record, DecodeError> {
             stage: LaunchStage::from_number(value).ok_or(DecodeError::Unknown("launch stage"))?,
             errno,
         },
+        (4, 0) if value == 0 => Outcome::OutOfMemory,
         _ => return Err(DecodeError::Unknown("outcome")),
     };
     Ok(Record::AttemptFailed { subtask, attempt, outcome, checkpoint: get_restart(r)?, advanced, retry })

@@ -27,6 +27,7 @@ pub fn records() -> Vec<Record> {
         Record::Done { subtask, attempt, result: Some(ResultMeta { len: 1 << 40, crc: 0xdead_beef }) },
         failed(Outcome::Exited(3), None, false),
         failed(Outcome::Signalled(9), Some(at), true),
+        failed(Outcome::OutOfMemory, Some(at), true),
         failed(Outcome::NotLaunched { stage: LaunchStage::Exec, errno: -8 }, None, true),
     ];
     for why in [GiveUp::Stopped, GiveUp::StarterLost, GiveUp::RunLost] {

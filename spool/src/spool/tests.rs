@@ -16,6 +16,7 @@ fn job() -> JobRecord {
         argv: vec![b"true".to_vec()],
         cwd: "/".into(),
         env: vec![b"A=1".to_vec()],
+        limits: None,
         options: JobOptions {
             ranks: 1,
             cores: 1,
@@ -28,6 +29,7 @@ fn job() -> JobRecord {
             time_limit_ms: None,
             grace_ms: 30_000,
             merges: Vec::new(),
+            failure: Default::default(),
         },
         domain: None,
         subtasks: Subtasks::plain(1, 1, 1).unwrap(),

@@ -11,6 +11,7 @@ pub mod run;
 pub mod scratch;
 pub mod shown;
 pub mod stream;
+pub mod terminal;
 pub mod wait;
 
 pub use commands::{built, root};
@@ -18,4 +19,5 @@ pub use events::{Events, only};
 pub use fixtures::{fixture, linked_fixture};
 pub use run::{Ask, Finished, Running};
 pub use scratch::Scratch;
+pub use terminal::Terminal;
 pub use wait::{DEADLINE, until};

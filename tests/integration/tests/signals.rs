@@ -1,16 +1,15 @@
-//! Ctrl-C once, twice, thrice; signals to dcrun; ranks that do not want to end, or cannot.
+//! Signals to dcrun without a terminal; ranks that do not want to end, or cannot.
 
 use dc_integration::run::Running;
+use dc_integration::terminal::in_own_session;
 use dc_integration::{Scratch, fixture, process, until};
 use nix::sys::signal::Signal;
-use std::io::Write;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// Two ranks that note every signal and stay.
 fn stubborn(place: &Scratch, grace_s: &str) -> Running {
     let ask = place.dcrun("-n 2 --oversubscribe").env("DC_GRACE", grace_s).arg(fixture("stubborn"));
-    let run = ask.start();
+    let run = in_own_session(&ask, "").start();
     let _ = place.notes("start", 2);
     run
 }
@@ -19,85 +18,79 @@ fn got(place: &Scratch) -> Vec<String> {
     place.noted("got").into_iter().map(|line| line[4].clone()).collect()
 }
 
+/// Nobody presses a key twice where there are no keys.
 #[test]
-fn the_first_ctrl_c_tells_the_state() {
+fn without_a_terminal_one_sigint_stops() {
     let place = Scratch::new();
-    let script = r#"echo start >>"$NOTES"; until [ -e go ]; do sleep 0.01; done"#;
-    let run = place.dcrun("-n 2 --oversubscribe").script(script).start();
-    let _ = place.notes("start", 2);
-    run.signal(Signal::SIGINT);
-    run.says("2 running");
-    run.says("Ctrl-C");
-    place.write("go", "");
-    run.finish().ends_with(0);
-    place.nothing_is_left();
-}
-
-#[test]
-fn the_second_within_a_second_stops() {
-    let place = Scratch::new();
-    let run = stubborn(&place, "0.3");
-    run.signal(Signal::SIGINT);
-    run.says("Ctrl-C");
+    let run = stubborn(&place, "0.6");
     run.signal(Signal::SIGINT);
     let done = run.finish().ends_with(130);
-    assert_eq!(got(&place), ["2", "2"], "SIGINT, then KILL after the grace: {done}");
+    let mut got = got(&place);
+    got.sort();
+    assert_eq!(got, ["15", "15", "2", "2"], "INT, TERM after half of the grace, then KILL: {done}");
     assert!(done.err().contains("--resume"), "how to go on is told: {done}");
     place.nothing_runs();
-    assert_eq!(place.jobs().len(), 1);
-}
-
-#[test]
-fn the_second_after_more_than_a_second_is_a_first_one() {
-    let place = Scratch::new();
-    let script = r#"echo start >>"$NOTES"; until [ -e go ]; do sleep 0.01; done"#;
-    let run = place.dcrun("-n 1").script(script).start();
-    let _ = place.notes("start", 1);
-    for count in 1..=2 {
-        run.signal(Signal::SIGINT);
-        let told = || run.stderr.text().matches("1 running").count() >= count;
-        until("the state to be told", || told().then_some(()));
-        // More than a second, as another process tells it.
-        place.ask("sleep").words("1.2").run().ends_with(0);
-    }
-    place.write("go", "");
-    run.finish().ends_with(0);
-}
-
-#[test]
-fn the_third_kills_at_once() {
-    let place = Scratch::new();
     let run = stubborn(&place, "600");
     run.signal(Signal::SIGINT);
-    run.says("Ctrl-C");
-    run.signal(Signal::SIGINT);
-    until("SIGINT at the ranks", || (got(&place).len() == 2).then_some(()));
+    let _ = place.notes("got", 6);
     run.signal(Signal::SIGINT);
     run.finish().ends_with(130);
     place.nothing_runs();
 }
 
-/// As a user does it: the keys of a terminal. The ranks are not of its foreground group and get nothing by themselves.
+/// Neither dcrun nor the job takes them for itself.
 #[test]
-fn the_keys_of_a_terminal() {
+fn signals_that_mean_something_to_kernels_are_passed_on() {
     let place = Scratch::new();
-    let dcrun = format!("exec dcrun -n 2 --oversubscribe {}", fixture("stubborn").display());
-    let mut ask = place.ask("script").words("-qec").arg(dcrun).arg("/dev/null").env("DC_GRACE", "0.2");
-    let (reader, mut keys) = std::io::pipe().unwrap();
-    ask.command.stdin(Stdio::from(reader));
-    let run = ask.start();
+    let script = r#"for s in USR1 USR2 ALRM; do trap "echo got $DC_SUBTASK $DC_ATTEMPT $$ $s >>"$NOTES"" $s; done
+        echo "start" >>"$NOTES"; until [ -e go ]; do sleep 0.01; done"#;
+    let run = place.dcrun("-n 2 --oversubscribe --json").script(script).start();
     let _ = place.notes("start", 2);
-    keys.write_all(b"\x03").unwrap();
-    run.prints("Ctrl-C");
-    assert_eq!(got(&place), Vec::<String>::new(), "the first one does not reach the ranks");
-    keys.write_all(b"\x03").unwrap();
-    run.finish().ends_with(130);
-    place.nothing_runs();
+    let signals = [Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGALRM, Signal::SIGCONT];
+    for (nth, signal) in signals.into_iter().enumerate() {
+        run.signal(signal);
+        let _ = place.notes("got", (2 * (nth + 1)).min(6));
+    }
+    place.write("go", "");
+    let done = run.finish().ends_with(0).says_in_a_line(&["\"event\":\"signal\"", "\"signal\":12"]);
+    let mut got = got(&place);
+    got.sort();
+    assert_eq!(got, ["ALRM", "ALRM", "USR1", "USR1", "USR2", "USR2"], "{done}");
+}
+
+/// Every process of a rank's group gets it; with B: its first one alone.
+#[test]
+fn a_warning_comes_before_the_time_limit() {
+    for (signal, wanted) in [("USR1@4", 2), ("B:10@4", 1)] {
+        let place = Scratch::new();
+        let child = r#"trap "echo got 0 1 $$ child >>\"$NOTES\"" USR1; echo child >>"$NOTES"
+            until [ -e go ]; do sleep 0.01; done"#;
+        let script = format!(
+            r#"trap "echo got 0 1 $$ first >>\"$NOTES\"" USR1; sh -c '{child}' & echo start >>"$NOTES"
+            until [ -e go ]; do sleep 0.01; done; wait"#
+        );
+        let run = place.dcrun("-n 1 -t 6s --signal").arg(signal).script(&script).start();
+        let _ = place.notes("child", 1);
+        let _ = place.notes("got", wanted);
+        place.write("go", "");
+        run.finish().ends_with(0).says(&["the time limit is reached in 4", "SIGUSR1"]);
+        assert_eq!(place.noted("got").len(), wanted, "{:?}", place.log());
+    }
+}
+
+/// Without a limit there is nothing to warn of; a resume brings its own.
+#[test]
+fn a_warning_needs_a_limit() {
+    let place = Scratch::new();
+    place.dcrun("-n 1 --signal USR1 true").run().ends_with(125).says(&["-t"]);
+    place.dcrun("-n 1 --spool job --restart-on none --keep-going").script("exit 3").run().ends_with(3);
+    place.dcrun("--resume job --signal USR1@1").run().ends_with(125).says(&["-t"]);
+    place.dcrun("--resume job --signal USR1@1 -t 1").run().ends_with(3);
 }
 
 #[test]
-fn other_signals_are_passed_on() {
-    for (signal, status) in [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129), (Signal::SIGUSR1, 138)] {
+fn signals_that_end_the_job_reach_the_ranks() {
+    for (signal, status) in [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129), (Signal::SIGQUIT, 131)] {
         let place = Scratch::new();
         let run = stubborn(&place, "0.2");
         run.signal(signal);

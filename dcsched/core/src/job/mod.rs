@@ -16,6 +16,7 @@ pub use durable::{Durable, JobPhase, subject};
 pub use entry::{Entry, NextStart, Phase, Refused};
 pub use event::{Action, Event};
 pub use live::Running;
+pub use restart::is_worthwhile;
 pub use spec::{JobSpec, Need};
 
 use crate::cost::CostModel;

@@ -78,7 +78,8 @@ impl Job {
         let checkpoint = end.checkpoint.filter(|left| left.attempt == attempt);
         let advanced = checkpoint.is_some() || further;
         let failures = self.durable.entries[subtask.index()].failures.saturating_add(1);
-        let retry = restart::retries(end.outcome, advanced, failures, self.spec.restarts);
+        let worthwhile = restart::is_worthwhile(end.outcome, advanced, self.spec.restart_on);
+        let retry = worthwhile && failures <= self.spec.restarts;
         let outcome = end.outcome;
         self.commit(Record::AttemptFailed { subtask, attempt, outcome, checkpoint, advanced, retry }, out);
         if retry {

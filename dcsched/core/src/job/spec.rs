@@ -1,7 +1,7 @@
 //! What the core is told about a job before it starts: costs, needs, lanes, policy, the node.
 
 use crate::place::Bind;
-use dc_model::Topology;
+use dc_model::{RestartOn, Topology};
 
 /// What one subtask costs and needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,6 +23,8 @@ pub struct JobSpec {
     pub ranks: u32,
     /// Restarts a subtask may have.
     pub restarts: u32,
+    /// Which failures are tried again.
+    pub restart_on: RestartOn,
     /// Whether the other subtasks go on after one has failed for good.
     pub keep_going: bool,
     /// Whether results are merged at the end.
