@@ -5,6 +5,7 @@ use crate::process;
 use crate::run::Ask;
 use crate::stream::Stream;
 use crate::wait::{DEADLINE, until, within};
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
@@ -52,6 +53,10 @@ impl Terminal {
     pub fn start(ask: &Ask) -> Self {
         let size = nix::pty::Winsize { ws_row: 40, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 };
         let pair = openpty(Some(&size), None).unwrap();
+        // Else the command would hold its own window open.
+        for fd in [&pair.master, &pair.slave] {
+            fcntl(fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).unwrap();
+        }
         let mut command = in_own_session(ask, "-c").command;
         let slave = || Stdio::from(pair.slave.try_clone().unwrap());
         command.stdin(slave()).stdout(slave()).stderr(slave()).env("TERM", "xterm");

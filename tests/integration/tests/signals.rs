@@ -30,9 +30,10 @@ fn without_a_terminal_one_sigint_stops() {
     assert_eq!(got, ["15", "15", "2", "2"], "INT, TERM after half of the grace, then KILL: {done}");
     assert!(done.err().contains("--resume"), "how to go on is told: {done}");
     place.nothing_runs();
+    let place = Scratch::new();
     let run = stubborn(&place, "600");
     run.signal(Signal::SIGINT);
-    let _ = place.notes("got", 6);
+    let _ = place.notes("got", 2);
     run.signal(Signal::SIGINT);
     run.finish().ends_with(130);
     place.nothing_runs();
