@@ -1,75 +1,176 @@
-//! What is read off machines of several shapes. hwloc makes them up from a line; each is read by a process of its
-//! own, because hwloc takes the line from the environment. Only CPUs that this process may use are seen in them.
+//! What is read off machines of several shapes: this one, some that hwloc makes up from a line, and those in
+//! `machines/`. Each is read by a process of its own, because hwloc takes the description from the environment.
 #![allow(clippy::unwrap_used, clippy::expect_used)] // A test fails by a panic.
 
-use dcd::topology::{discover, prepare_environment};
+use dcd::topology::{Source, discover, prepare_environment};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Not a test of its own: what the others run.
 #[test]
 #[ignore = "run by the other tests, in a process of its own"]
 fn show() {
-    println!(); // The runner leaves its line open.
-    match discover() {
-        Ok(topology) => {
+    tell(&Source::of_environment());
+}
+
+fn tell(source: &Source) {
+    let mut out = "\n".to_owned(); // The runner leaves its line open.
+    match discover(source) {
+        Ok(found) => {
+            let (topology, cache) = (&found.topology, found.cache.unwrap_or("none"));
+            let _ = writeln!(out, "= host {}, cache {cache}, left out {:?}", topology.host, found.left_out);
             for core in &topology.cores {
-                let (l3, numa, package) = (core.l3, core.numa, core.package);
-                println!("core {} cpus {} l3 {l3} numa {numa} package {package}", core.logical, core.cpus);
+                let numa = topology.numa[core.numa as usize].os_index;
+                let _ = write!(out, "= core {} cpus {} cache {}", core.logical, core.cpus, core.l3);
+                let _ = writeln!(out, " numa {numa} package {}", core.package);
             }
             for numa in &topology.numa {
-                println!("numa {} {}", numa.os_index, numa.memory_bytes);
+                let _ = writeln!(out, "= numa {} {}", numa.os_index, numa.memory_bytes);
+            }
+            for node in &found.memory_only {
+                let (os_index, bytes, kind) = (node.os_index, node.memory_bytes, node.kind.as_deref());
+                let _ = writeln!(out, "= memory {os_index} {bytes} {kind:?} near {:?}", node.near);
             }
         }
-        Err(e) => println!("error {e}"),
+        Err(e) => {
+            let _ = writeln!(out, "= error {e}");
+        }
     }
+    print!("{out}");
 }
 
-fn seen(synthetic: &str) -> Vec<String> {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "show", "--ignored", "--nocapture"])
-        .env("HWLOC_SYNTHETIC", synthetic)
-        .output()
-        .unwrap();
+/// What a process with these variables, and no other of hwloc's, sees.
+fn seen(name: &str, variables: &[(&str, &str)]) -> Vec<String> {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", name, "--ignored", "--nocapture", "--test-threads=1"]);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HWLOC_")) {
+        command.env_remove(name);
+    }
+    let output = command.envs(variables.iter().copied()).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{text}");
-    let ours = |line: &&str| ["core ", "numa ", "error "].iter().any(|word| line.starts_with(word));
-    text.lines().filter(ours).map(str::to_owned).collect()
+    text.lines().filter_map(|line| line.strip_prefix("= ")).map(str::to_owned).collect()
 }
 
-/// CPUs 0 and 1 must be ours for these shapes to be seen whole.
-fn both_allowed() -> bool {
-    let cpus = discover().unwrap().cpus();
-    let both = cpus.contains(0) && cpus.contains(1);
-    if !both {
-        println!("CPUs 0 and 1 are not allowed here ({cpus}): the shapes of machines are not looked at");
-    }
-    both
+fn synthetic(line: &str) -> Vec<String> {
+    seen("show", &[("HWLOC_SYNTHETIC", line)])
 }
 
 #[test]
-fn shapes_of_machines() {
-    if !both_allowed() {
-        return;
+fn made_up_machines() {
+    let threads = synthetic("pack:1 numa:1(memory=1GB) l3:1 core:1 pu:2");
+    let core = "core 0 cpus 0,1 cache 0 numa 0 package 0";
+    assert_eq!(threads, ["host synthetic, cache L3, left out {}", core, "numa 0 1000000000"]);
+
+    // All of it, whatever this process may use here.
+    let larger = synthetic("pack:2 numa:2(memory=3GB) l3:2 core:4 pu:2");
+    assert_eq!(larger.len(), 1 + 32 + 4);
+    assert_eq!(larger[32], "core 31 cpus 62,63 cache 7 numa 3 package 1");
+    assert_eq!(larger[36], "numa 3 3000000000");
+
+    let flat = synthetic("pu:2");
+    assert_eq!(flat[0], "host synthetic, cache none, left out {}");
+    assert_eq!(
+        flat[1..3],
+        ["core 0 cpus 0 cache 0 numa 0 package 0", "core 1 cpus 1 cache 0 numa 0 package 0"]
+    );
+
+    let two_kinds = synthetic("pack:2 [numa(memory=1GB)] [numa(memory=2GB)] core:1 pu:1");
+    assert_eq!(
+        two_kinds[1..],
+        [
+            "core 0 cpus 0 cache 0 numa 0 package 0",
+            "core 1 cpus 1 cache 1 numa 2 package 1",
+            "numa 0 1000000000",
+            "numa 2 1000000000",
+            "memory 1 2000000000 None near [0]",
+            "memory 3 2000000000 None near [1]",
+        ]
+    );
+}
+
+fn machines() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machines")
+}
+
+#[test]
+fn described_machines() {
+    let files = std::fs::read_dir(machines()).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|e| e == "xml")).collect();
+    files.sort();
+    assert!(files.len() >= 9, "{files:?}");
+    for file in files {
+        let lines = seen("show", &[("HWLOC_XMLFILE", file.to_str().unwrap())]);
+        let (text, beside) = (lines.join("\n") + "\n", file.with_extension("txt"));
+        if std::env::var_os("DC_REWRITE").is_some() {
+            std::fs::write(&beside, &text).unwrap();
+        }
+        let expected = std::fs::read_to_string(&beside).unwrap();
+        assert_eq!(text, expected, "{}", file.display());
     }
-    let threads = seen("pack:1 numa:1(memory=1GB) l3:1 core:1 pu:2");
-    assert_eq!(threads, ["core 0 cpus 0,1 l3 0 numa 0 package 0", "numa 0 1000000000"]);
+}
 
-    let domains = seen("pack:2 numa:1(memory=1GB) l3:1 core:1 pu:1");
-    assert_eq!(domains[0], "core 0 cpus 0 l3 0 numa 0 package 0");
-    assert_eq!(domains[1], "core 1 cpus 1 l3 1 numa 1 package 1");
-    assert_eq!(domains[2..], ["numa 0 1000000000", "numa 1 1000000000"]);
+/// hwloc takes this machine where it cannot read a description; dc never does.
+#[test]
+fn descriptions_of_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let whole = std::fs::read(machines().join("packages.xml")).unwrap();
+    let text = String::from_utf8(whole.clone()).unwrap();
+    let files: [(&str, Vec<u8>, &str); 7] = [
+        ("empty", Vec::new(), "is empty"),
+        ("half", whole[..whole.len() / 2].to_vec(), "cut off"),
+        ("elf", b"\x7fELF\x02\x01\x01".to_vec(), "no description"),
+        ("page", b"<html><body>not here</body></html>".to_vec(), "no description"),
+        ("torn", text.replace("<object type=\"Package\"", "<object type=\"").into_bytes(), "cannot read it"),
+        ("later", text.replace("version=\"2.0\"", "version=\"9.0\"").into_bytes(), "cannot read it"),
+        (
+            "bare",
+            b"<?xml version=\"1.0\"?>\n<topology version=\"2.0\">\n</topology>\n".to_vec(),
+            "cannot read it",
+        ),
+    ];
+    let check = |variables: &[(&str, &str)], word: &str| {
+        let lines = seen("show_prepared", variables).split_off(1);
+        let one = lines.len() == 1 && lines[0].starts_with("error ") && lines[0].contains(word);
+        assert!(one, "{variables:?}: {lines:#?}");
+    };
+    for (name, bytes, word) in files {
+        let path = place.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let path = path.to_str().unwrap();
+        check(&[("HWLOC_XMLFILE", path)], word);
+        // Nor where the user says that it is this machine's.
+        check(&[("HWLOC_XMLFILE", path), ("HWLOC_THISSYSTEM", "1")], word);
+    }
+    check(&[("HWLOC_XMLFILE", "/nonexistent/machine.xml")], "No such file");
+    check(&[("HWLOC_XMLFILE", "/dev/zero")], "no regular file");
+    for line in ["foo", "pack:2 numa:", "pack:0 pu:1", "core:2 pack:2", "[numa"] {
+        check(&[("HWLOC_SYNTHETIC", line)], "cannot make a machine of it");
+    }
+    check(&[("HWLOC_SYNTHETIC", "pack:4000 core:4000 pu:4000")], "more than 65536 CPUs");
+    check(&[("HWLOC_SYNTHETIC", "pu:2(indexes=1,70000)")], "");
+    check(&[("HWLOC_FSROOT", "/nonexistent")], "cannot read a machine from it");
+    check(&[("HWLOC_SYNTHETIC", "pu:2"), ("HWLOC_COMPONENTS", "linux")], "HWLOC_COMPONENTS");
+}
 
-    let flat = seen("pu:2");
-    assert_eq!(flat[..2], ["core 0 cpus 0 l3 0 numa 0 package 0", "core 1 cpus 1 l3 0 numa 0 package 0"]);
-
-    let larger = seen("pack:2 l3:2 core:2 pu:2");
-    assert_eq!(larger[0], "core 0 cpus 0,1 l3 0 numa 0 package 0", "only what this process may use");
-    assert!(larger[1].starts_with("core 1") || larger[1].starts_with("numa 0"), "{larger:?}");
+/// A description of this machine, by the user's word: cut down to what this process may use.
+#[test]
+fn a_description_of_this_machine() {
+    let allowed = discover(&Source::of_environment()).unwrap().topology.cpus();
+    let cpus = (allowed.iter().max().unwrap() + 2).to_string();
+    let line = format!("core:{cpus} pu:1");
+    let variables = [("HWLOC_SYNTHETIC", line.as_str()), ("HWLOC_THISSYSTEM", "1")];
+    let cores = seen("show_prepared", &variables).iter().filter(|line| line.starts_with("core ")).count();
+    assert_eq!(cores, allowed.len());
 }
 
 #[test]
 fn this_machine_has_cores_of_disjoint_cpus() {
-    let topology = discover().unwrap();
+    let found = discover(&Source::of_environment()).unwrap();
+    let topology = found.topology;
+    assert_eq!(found.described_by, None);
+    assert!(!found.left_out.intersects(&topology.cpus()));
     assert!(!topology.cores.is_empty() && !topology.host.is_empty());
     let all: usize = topology.cores.iter().map(|core| core.cpus.len()).sum();
     assert_eq!(all, topology.cpus().len());
@@ -84,33 +185,21 @@ fn this_machine_has_cores_of_disjoint_cpus() {
 #[ignore = "run by another test, in a process of its own"]
 fn show_prepared() {
     // One thread reads or writes the environment here: the runner's others wait for this one.
-    prepare_environment();
-    println!("\nplugins {:?}", std::env::var_os("HWLOC_PLUGINS_PATH"));
-    show();
+    let source = prepare_environment();
+    println!("\n= plugins {:?}", std::env::var_os("HWLOC_PLUGINS_PATH").is_some());
+    tell(&source);
 }
 
 #[test]
 fn what_is_spared_changes_nothing_that_is_seen() {
-    let run = |name: &str, variable: Option<&str>| {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", name, "--ignored", "--nocapture", "--test-threads=1"]);
-        for name in ["HWLOC_SYNTHETIC", "HWLOC_XMLFILE", "HWLOC_COMPONENTS", "HWLOC_PLUGINS_PATH"] {
-            command.env_remove(name);
-        }
-        if let Some(variable) = variable {
-            command.env(variable, "1");
-        }
-        String::from_utf8(command.output().unwrap().stdout).unwrap()
-    };
-    let lines = |text: &str| -> Vec<String> {
-        text.lines().filter(|l| l.starts_with("core ") || l.starts_with("numa ")).map(str::to_owned).collect()
-    };
-    let (plain, prepared) = (run("show", None), run("show_prepared", None));
-    assert!(prepared.contains("plugins Some"), "{prepared}");
-    assert_eq!(lines(&plain), lines(&prepared));
-    assert!(!lines(&plain).is_empty());
-    assert!(
-        run("show_prepared", Some("HWLOC_DEBUG_CHECK")).contains("plugins None"),
+    let plain = seen("show", &[]);
+    let prepared = seen("show_prepared", &[]);
+    assert_eq!(prepared[0], "plugins true");
+    assert_eq!(plain, prepared[1..]);
+    assert!(plain.len() > 2);
+    assert_eq!(
+        seen("show_prepared", &[("HWLOC_DEBUG_CHECK", "1")])[0],
+        "plugins false",
         "the user's word holds"
     );
 }

@@ -40,9 +40,9 @@ fn main() {
 fn try_main(began: Instant) -> Result<u8, Error> {
     // What must be so before the first thread starts; and that one is to start soon.
     let at = Surroundings::now();
-    dcd::topology::prepare_environment();
+    let source = dcd::topology::prepare_environment();
     let signals = Signals::take_over().map_err(|e| SetupError::system("take signals over")(e.into()))?;
-    let mut machine = Machine::ask()?;
+    let mut machine = Machine::ask(source)?;
 
     let cli = match Cli::try_parse_from(cli::accept_np(std::env::args_os().collect())) {
         Ok(cli) => cli,
@@ -55,6 +55,7 @@ fn try_main(began: Instant) -> Result<u8, Error> {
         signals.give_back().map_err(|e| SetupError::system("give signals back")(e.into()))?;
         return plan(job, &view, &at, &mut machine);
     }
+    machine.must_be_here()?;
     let events = open_events(&view, &at)?;
     dcd::sweep::become_subreaper().map_err(SetupError::system("become the parent of orphans"))?;
     let ready = match &task {

@@ -5,8 +5,7 @@ use super::SetupError;
 use crate::run::starter::Link;
 use dc_model::{JobUuid, Topology};
 use dc_spool::progress::Slots;
-use dcd::topology;
-use dcd::topology::TopologyError;
+use dcd::topology::{self, Found, Source, TopologyError};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -45,7 +44,8 @@ impl<T: Send + 'static, E: Send + 'static> Pending<T, E> {
 /// is read and the job's directory is made.
 #[derive(Debug)]
 pub struct Machine {
-    topology: Pending<Topology, TopologyError>,
+    source: Source,
+    found: Pending<Found, TopologyError>,
     crew: Pending<Crew, SetupError>,
 }
 
@@ -54,8 +54,18 @@ impl Machine {
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub fn ask() -> Result<Self, SetupError> {
-        Ok(Self { topology: Pending::start("topology", topology::discover)?, crew: Pending::Gone })
+    pub fn ask(source: Source) -> Result<Self, SetupError> {
+        let asked = source.clone();
+        let found = Pending::start("topology", move || topology::discover(&asked))?;
+        Ok(Self { source, found, crew: Pending::Gone })
+    }
+
+    /// Refuses to run on a machine that is only described.
+    ///
+    /// # Errors
+    /// When it is not this one.
+    pub fn must_be_here(&self) -> Result<(), SetupError> {
+        Ok(self.source.must_be_here()?)
     }
 
     /// The topology, waited for.
@@ -63,9 +73,17 @@ impl Machine {
     /// # Errors
     /// When hwloc does not say.
     pub fn topology(&mut self) -> Result<Topology, SetupError> {
-        self.topology.wait()?;
-        match &self.topology {
-            Pending::Here(topology) => Ok(topology.clone()),
+        Ok(self.found()?.topology.clone())
+    }
+
+    /// The machine and what a plan tells of it, waited for.
+    ///
+    /// # Errors
+    /// When hwloc does not say.
+    pub fn found(&mut self) -> Result<&Found, SetupError> {
+        self.found.wait()?;
+        match &self.found {
+            Pending::Here(found) => Ok(found),
             _ => Err(TopologyError::Load.into()),
         }
     }
