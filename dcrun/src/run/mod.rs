@@ -18,8 +18,8 @@ mod window;
 use crate::console::{self, Console};
 use crate::mailbox::Mailbox;
 use crate::request::{Verbosity, View};
-use crate::setup::Ready;
 use crate::setup::plan;
+use crate::setup::{Claimed, Ready};
 use dc_model::wire::{FromStarter, Hello};
 use dc_model::{Domain, Record, StopReason, Tick};
 use dc_spool::files::Dir;
@@ -104,7 +104,8 @@ pub struct Run {
     /// When the starter is killed, because it did not kill its ranks when it was told to.
     starter_dies_ns: Option<u64>,
     rebound: BTreeSet<u32>,
-    claimed: neighbours::Claimed,
+    claimed: Claimed,
+    telling: neighbours::Telling,
     /// Why the job is stopped, once it is.
     stop_reason: Option<StopReason>,
     /// Why standard output cannot be written, once it cannot.
@@ -125,7 +126,7 @@ impl Run {
         signals: Signals,
         began: Instant,
     ) -> std::io::Result<Self> {
-        let Ready { record, job, spool, writer, crew, hello, domain, named_spool, .. } = ready;
+        let Ready { record, job, spool, writer, crew, hello, domain, named_spool, claimed, .. } = ready;
         let mailbox = Mailbox::new()?;
         let told = mailbox.clone();
         let has_events = !matches!(events, console::Events::None);
@@ -179,7 +180,8 @@ impl Run {
             outputs: (1, 0),
             starter_dies_ns: None,
             rebound: BTreeSet::new(),
-            claimed: neighbours::Claimed::default(),
+            claimed,
+            telling: neighbours::Telling::default(),
             stop_reason: None,
             stdout_failed: None,
             own_status: None,
@@ -195,7 +197,7 @@ impl Run {
             if let Some(status) = self.finish {
                 return status;
             }
-            self.maybe_claim();
+            self.maybe_tell_neighbours();
             self.wait();
             self.on_all();
         }

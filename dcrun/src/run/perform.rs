@@ -1,7 +1,7 @@
 //! What each decision of the core asks for.
 
 use super::merge::{Merge, parts};
-use super::neighbours::Claimed;
+use super::neighbours::Telling;
 use super::starter::Link;
 use super::{Notice, Run};
 use dc_model::wire::{Launch, ToStarter};
@@ -18,8 +18,8 @@ impl Run {
             Action::Launch { subtask, attempt, rank, placement, before, after } => {
                 let Some(what) = self.record.subtasks.get(subtask) else { return };
                 self.window.on_launch();
-                if matches!(self.claimed, Claimed::NotYet) {
-                    self.claimed = Claimed::Due;
+                if self.telling == Telling::NotYet {
+                    self.telling = Telling::Due;
                 }
                 let launch = Launch {
                     subtask,

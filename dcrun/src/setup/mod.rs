@@ -1,5 +1,6 @@
 //! From a checked command line to a job that can run: its subtasks, its directory, its starter.
 
+mod claim;
 mod environment;
 mod error;
 mod kernel;
@@ -11,6 +12,7 @@ pub mod plan;
 mod resume;
 mod work;
 
+pub use claim::Claimed;
 pub use error::SetupError;
 pub use machine::{Crew, Machine};
 pub use new::{new, plan_only};
@@ -79,6 +81,8 @@ pub struct Ready {
     pub has_costs: bool,
     /// Whether the user named the directory.
     pub named_spool: bool,
+    /// Which CPUs it uses, and who else does.
+    pub claimed: Claimed,
     /// An OpenMP variable that the user has set against the cores of a rank.
     pub openmp: Option<String>,
 }
@@ -110,6 +114,7 @@ fn spec(record: &JobRecord, topology: Topology) -> JobSpec {
             Some(RecordBind::None) => Bind::None,
         },
         ranks_per_core,
+        crowd: Vec::new(),
     }
 }
 

@@ -6,7 +6,7 @@ use super::machine::Machine;
 use super::place_of_files::{default_directory, name_of_kernel};
 use super::plan::{Plan, predict};
 use super::work::{Made, make};
-use super::{Ready, SetupError, Surroundings, hello, kernel, leaves_openmp, merge_target, spec};
+use super::{Ready, SetupError, Surroundings, claim, hello, kernel, leaves_openmp, merge_target, spec};
 use crate::cli::BindWord;
 use crate::request::{NewJob, View, Work};
 use dc_model::{JobUuid, Topology};
@@ -90,7 +90,8 @@ impl Settled<'_> {
             }
         };
         let has_costs = job.work != Work::Plain;
-        let spec = spec(&record, topology);
+        let mut spec = spec(&record, topology);
+        let claimed = claim::claim(&mut spec, &record, at);
         let plan = (view.json.is_some() || has_costs).then(|| predict(&spec, made.better_split));
         Ok(Ready {
             hello: hello(&record, &spool, view, leaves_openmp(&record)),
@@ -103,6 +104,7 @@ impl Settled<'_> {
             plan,
             has_costs,
             named_spool: directory.is_some(),
+            claimed,
             openmp: openmp_against_cores(&environment, job.cores),
         })
     }
@@ -136,7 +138,9 @@ pub fn plan_only(
         domain: None,
         subtasks,
     };
-    let plan = predict(&spec(&record, topology.clone()), better_split);
+    let mut spec = spec(&record, topology.clone());
+    claim::look(&mut spec, &record, at);
+    let plan = predict(&spec, better_split);
     Ok((record, plan, topology))
 }
 

@@ -71,8 +71,7 @@ pub fn predict(spec: &JobSpec, better_split: Option<u32>) -> Plan {
 /// How many subtasks of so many cores can run at once.
 #[must_use]
 pub fn slots(spec: &JobSpec, cores: u32) -> u32 {
-    let pool = CorePool::new(&spec.topology, spec.bind, spec.ranks_per_core);
-    pool.slots(cores.max(1)).min(spec.ranks).max(1)
+    spec.pool().slots(cores.max(1)).min(spec.ranks).max(1)
 }
 
 struct Play {
@@ -94,7 +93,7 @@ impl Play {
     fn new(spec: &JobSpec) -> Self {
         let own_lanes = spec.ranks as usize == spec.needs.len();
         Self {
-            pool: CorePool::new(&spec.topology, spec.bind, spec.ranks_per_core),
+            pool: spec.pool(),
             own_lanes,
             free: if own_lanes { BTreeSet::new() } else { (0..spec.ranks).collect() },
             running: BinaryHeap::new(),
@@ -159,6 +158,7 @@ mod tests {
             topology: Topology::uniform(cores, cores, cores),
             bind: Bind::Core,
             ranks_per_core: 1,
+            crowd: Vec::new(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A job that is gone on with: found, locked, compared with what it was, and swept of what its last run left.
 
 use super::machine::Machine;
-use super::{Ready, SetupError, Surroundings, hello, kernel, leaves_openmp, spec, work};
+use super::{Ready, SetupError, Surroundings, claim, hello, kernel, leaves_openmp, spec, work};
 use crate::request::{Verbosity, View, check_warning};
 use dc_model::domain::{Domain, Meaning};
 use dc_spool::hash::FileIdentity;
@@ -51,7 +51,8 @@ pub fn resume(
         grids.peek().ok_or(SetupError::NoGrid)?;
         grids.for_each(|merge| merge.fill = Some(fill.clone()));
     }
-    let spec = spec(&record, machine.topology()?);
+    let mut spec = spec(&record, machine.topology()?);
+    let claimed = claim::claim(&mut spec, &record, at);
     let records = replay.records.iter().map(|(_, record)| record);
     let job = Job::replay(spec, records)
         .map_err(|error| SetupError::Replay { dir: spool.path().to_owned(), error })?;
@@ -78,6 +79,7 @@ pub fn resume(
         plan: None,
         has_costs: false,
         named_spool: true,
+        claimed,
         openmp: None,
     })))
 }

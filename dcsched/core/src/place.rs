@@ -1,6 +1,7 @@
 //! Which cores a launch gets: the node's free cores, and the choice among them.
 //!
-//! Whole cores only. Least loaded cores first; then one L3 where the request fits, else one NUMA domain, else as few
+//! Whole cores only. Least loaded cores first, and of those the ones that are least crowded by other jobs of the host;
+//! then one L3 where the request fits, else one NUMA domain, else as few
 //! domains as possible; among those that fit, the domain whose running cells a core stay lowest, then the L3 with the
 //! fewest running cells a core (heavy subtasks keep apart), then the lowest logical index.
 
@@ -49,8 +50,8 @@ pub struct CorePool {
     /// Cores that share an L3 and a NUMA domain.
     groups: Vec<Share>,
     domains: Vec<PoolDomain>,
-    /// How many cores have so many ranks.
-    cores_of_ranks: BTreeMap<u32, u32>,
+    /// How many cores have so many ranks and are so crowded.
+    cores_of_level: BTreeMap<Level, u32>,
     /// Ranks that still find a core.
     free: u64,
 }
@@ -61,6 +62,17 @@ struct PoolCore {
     group: usize,
     domain: usize,
     ranks: u32,
+    /// How little it is wanted, next to others with as many ranks.
+    crowd: u32,
+}
+
+/// Ranks on a core, then how crowded it is: the lowest are taken first.
+type Level = (u32, u32);
+
+impl PoolCore {
+    fn level(&self) -> Level {
+        (self.ranks, self.crowd)
+    }
 }
 
 /// A part of the node and its load.
@@ -114,12 +126,23 @@ impl CorePool {
             groups[group].cores += 1;
             domains[domain].share.cores += 1;
             domains[domain].cpus = domains[domain].cpus.or(&core.cpus);
-            cores.push(PoolCore { cpus: core.cpus.clone(), group, domain, ranks: 0 });
+            cores.push(PoolCore { cpus: core.cpus.clone(), group, domain, ranks: 0, crowd: 0 });
         }
         let count = cores.len() as u32;
         let free = u64::from(count) * u64::from(ranks_per_core);
-        let cores_of_ranks = BTreeMap::from([(0, count)]);
-        Self { bind, ranks_per_core, cores, groups, domains, cores_of_ranks, free }
+        let cores_of_level = BTreeMap::from([((0, 0), count)]);
+        Self { bind, ranks_per_core, cores, groups, domains, cores_of_level, free }
+    }
+
+    /// The same with its cores so crowded, by index; those that are not named are not. Before anything is taken.
+    #[must_use]
+    pub fn crowded(mut self, crowd: &[u32]) -> Self {
+        for (core, crowd) in self.cores.iter_mut().zip(crowd) {
+            let from = core.level();
+            core.crowd = *crowd;
+            recount(&mut self.cores_of_level, from, core.level());
+        }
+        self
     }
 
     /// Cores of the node; no launch can have more.
@@ -160,8 +183,9 @@ impl CorePool {
         let share = share(cells, wanted);
         for index in &chosen {
             let core = &mut self.cores[*index as usize];
-            count_ranks(&mut self.cores_of_ranks, core.ranks, core.ranks + 1);
+            let from = core.level();
             core.ranks += 1;
+            recount(&mut self.cores_of_level, from, core.level());
             self.groups[core.group].load += share;
             self.domains[core.domain].share.load += share;
         }
@@ -178,44 +202,46 @@ impl CorePool {
         for index in &placement.cores {
             let core = &mut self.cores[*index as usize];
             assert!(core.ranks > 0, "core {index} was given back without having been taken");
-            count_ranks(&mut self.cores_of_ranks, core.ranks, core.ranks - 1);
+            let from = core.level();
             core.ranks -= 1;
+            recount(&mut self.cores_of_level, from, core.level());
             self.groups[core.group].load -= share;
             self.domains[core.domain].share.load -= share;
             self.free += 1;
         }
     }
 
-    /// The least number of ranks such that `wanted` cores have no more, and room for another.
-    fn level(&self, wanted: u32) -> Option<u32> {
+    /// The lowest level such that `wanted` cores are no higher, and have room for another rank.
+    fn level(&self, wanted: u32) -> Option<Level> {
         let mut cores = 0;
-        let with_room = self.cores_of_ranks.iter().take_while(|(ranks, _)| **ranks < self.ranks_per_core);
-        with_room.into_iter().find_map(|(ranks, count)| {
+        let with_room = self.cores_of_level.iter().take_while(|((ranks, _), _)| *ranks < self.ranks_per_core);
+        with_room.into_iter().find_map(|(level, count)| {
             cores += count;
-            (cores >= wanted).then_some(*ranks)
+            (cores >= wanted).then_some(*level)
         })
     }
 
-    /// `wanted` cores: all those with fewer than `level` ranks, and the rest of those with just as many.
-    fn choose(&self, cells: u64, wanted: u32, level: u32) -> Vec<u32> {
-        let emptier = (0..).zip(&self.cores).filter(|(_, core)| core.ranks < level);
+    /// `wanted` cores: all those below `level`, and the rest of those at it.
+    fn choose(&self, cells: u64, wanted: u32, level: Level) -> Vec<u32> {
+        let emptier = (0..).zip(&self.cores).filter(|(_, core)| core.level() < level);
         let mut chosen: Vec<u32> = emptier.map(|(index, _)| index).collect();
         let more = wanted.saturating_sub(chosen.len() as u32);
         for group in self.choose_groups(cells, more, level) {
             let left = (wanted as usize).saturating_sub(chosen.len());
-            let here = (0..).zip(&self.cores).filter(|(_, core)| core.group == group && core.ranks == level);
+            let here =
+                (0..).zip(&self.cores).filter(|(_, core)| core.group == group && core.level() == level);
             chosen.extend(here.take(left).map(|(index, _)| index));
         }
         chosen.sort_unstable();
         chosen
     }
 
-    /// The groups from which to take `wanted` cores with `level` ranks, the first ones first.
-    fn choose_groups(&self, cells: u64, wanted: u32, level: u32) -> Vec<usize> {
+    /// The groups from which to take `wanted` cores at this level, the first ones first.
+    fn choose_groups(&self, cells: u64, wanted: u32, level: Level) -> Vec<usize> {
         let mut in_group = vec![0u32; self.groups.len()];
         let mut in_domain = vec![0u32; self.domains.len()];
         let mut domain_of = vec![0usize; self.groups.len()];
-        for core in self.cores.iter().filter(|core| core.ranks == level) {
+        for core in self.cores.iter().filter(|core| core.level() == level) {
             in_group[core.group] += 1;
             in_domain[core.domain] += 1;
             domain_of[core.group] = core.domain;
@@ -277,13 +303,13 @@ fn share(cells: u64, cores: u32) -> u128 {
     (u128::from(cells) << 20) / u128::from(cores.max(1))
 }
 
-/// A core has `to` ranks now, `from` before.
-fn count_ranks(cores_of_ranks: &mut BTreeMap<u32, u32>, from: u32, to: u32) {
-    if let Some(count) = cores_of_ranks.get_mut(&from) {
+/// A core is at the level `to` now, and was at `from`.
+fn recount(cores_of_level: &mut BTreeMap<Level, u32>, from: Level, to: Level) {
+    if let Some(count) = cores_of_level.get_mut(&from) {
         *count -= 1;
         if *count == 0 {
-            cores_of_ranks.remove(&from);
+            cores_of_level.remove(&from);
         }
     }
-    *cores_of_ranks.entry(to).or_insert(0) += 1;
+    *cores_of_level.entry(to).or_insert(0) += 1;
 }

@@ -17,6 +17,22 @@ fn heavy_subtasks_keep_apart() {
 }
 
 #[test]
+fn crowded_cores_come_last() {
+    // Two domains of two cores; others use the first of each, two of them the very first.
+    let pool = || CorePool::new(&Topology::uniform(4, 2, 2), Bind::Core, 2).crowded(&[2, 0, 1]);
+    let mut one_each = pool();
+    let taken: Vec<_> = (0..5).map(|_| cores_of(&mut one_each, 1, 1)[0]).collect();
+    assert_eq!(taken, [1, 3, 2, 0, 1], "a second rank of its own only when every core has one");
+    let mut wide = pool();
+    assert_eq!(cores_of(&mut wide, 1, 3), [1, 2, 3]);
+    assert_eq!(cores_of(&mut wide, 1, 3), [0, 1, 3]);
+    let first = one_each.placement(vec![1], 1);
+    one_each.give_back(&first);
+    one_each.give_back(&first);
+    assert_eq!(cores_of(&mut one_each, 1, 1), [1], "an emptier core goes before the crowd");
+}
+
+#[test]
 fn light_ones_fill_up_beside_each_other_before_the_heavy() {
     let mut pool = CorePool::new(&Topology::uniform(4, 2, 4), Bind::Core, 1);
     assert_eq!(cores_of(&mut pool, 1000, 1), [0]);

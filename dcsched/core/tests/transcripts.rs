@@ -50,6 +50,7 @@ fn spec(words: &[&str]) -> JobSpec {
         topology: Topology::uniform(number(words, "cores", 2) as u32, 8, 8),
         bind: Bind::Core,
         ranks_per_core: number(words, "share", 1) as u32,
+        crowd: Vec::new(),
     }
 }
 

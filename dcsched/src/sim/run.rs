@@ -161,6 +161,7 @@ fn any_spec(random: &mut Random) -> JobSpec {
         topology: Topology::uniform(cores, 1 + cores / 2, 1 + cores / 2),
         bind: Bind::Core,
         ranks_per_core: 1,
+        crowd: (0..random.below(u64::from(cores) + 1)).map(|_| random.below(3) as u32).collect(),
     }
 }
 

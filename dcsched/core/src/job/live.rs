@@ -126,7 +126,7 @@ impl Live {
             pending: VecDeque::new(),
             ready: BTreeSet::new(),
             lanes: Lanes::new(spec.ranks, spec.needs.len()),
-            pool: CorePool::new(&spec.topology, spec.bind, spec.ranks_per_core),
+            pool: spec.pool(),
             running: SlotMap::with_key(),
             running_of: vec![None; order.len()],
             cells_reached: vec![0; order.len()],

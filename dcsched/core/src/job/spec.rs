@@ -1,6 +1,6 @@
 //! What the core is told about a job before it starts: costs, needs, lanes, policy, the node.
 
-use crate::place::Bind;
+use crate::place::{Bind, CorePool};
 use dc_model::{RestartOn, Topology};
 
 /// What one subtask costs and needs.
@@ -35,4 +35,15 @@ pub struct JobSpec {
     pub bind: Bind,
     /// How many ranks may share a core; 1: none.
     pub ranks_per_core: u32,
+    /// How little each core of the node is wanted, because other jobs of the host use it; by index, 0 where none is
+    /// given.
+    pub crowd: Vec<u32>,
+}
+
+impl JobSpec {
+    /// The node's cores, all free.
+    #[must_use]
+    pub fn pool(&self) -> CorePool {
+        CorePool::new(&self.topology, self.bind, self.ranks_per_core).crowded(&self.crowd)
+    }
 }
