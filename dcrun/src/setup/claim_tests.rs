@@ -3,7 +3,7 @@ use dc_model::Topology;
 
 fn spec(cores: &[u32], ranks: u32, bind: Bind) -> JobSpec {
     JobSpec {
-        needs: cores.iter().map(|cores| Need { cells: 10, cores: *cores }).collect(),
+        needs: cores.iter().map(|cores| Need { cells: 10, cores: *cores, mem_bytes: 0 }).collect(),
         ranks,
         restarts: 0,
         keep_going: false,
@@ -11,6 +11,7 @@ fn spec(cores: &[u32], ranks: u32, bind: Bind) -> JobSpec {
         topology: Topology::uniform(8, 2, 4),
         bind,
         ranks_per_core: 1,
+        restart_on: dc_model::RestartOn::default(),
         crowd: Vec::new(),
     }
 }
@@ -38,8 +39,8 @@ fn chosen(mut spec: JobSpec, others: &[Neighbour]) -> (String, Vec<u32>, usize) 
 fn free_cores_are_taken_first() {
     let others = [neighbour(1, "0,4"), neighbour(2, "4")];
     let (cpus, crowd, shared) = chosen(spec(&[1; 4], 2, Bind::Core), &others);
-    assert_eq!((&*cpus, shared), ("2,6", 0));
-    assert_eq!(crowd, [3, 1, 0, 1, 5, 1, 0, 1], "its own, then nobody's, then others'");
+    assert_eq!((&*cpus, shared), ("1,5", 0));
+    assert_eq!(crowd, [3, 0, 1, 1, 5, 0, 1, 1], "its own, then nobody's, then others'");
     let (cpus, _, shared) = chosen(spec(&[1; 7], 7, Bind::Core), &others);
     assert_eq!((&*cpus, shared), ("0-3,5-7", 1), "of the others' the one with the fewest users");
     let (cpus, crowd, shared) = chosen(spec(&[1; 9], 9, Bind::Core), &others);
