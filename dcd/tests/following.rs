@@ -59,3 +59,45 @@ fn it_never_runs_when_it_is_stopped_before() {
     assert_eq!(job.ended(0), Outcome::Exited(0));
     assert!(!job.dir.path().join("ran").exists());
 }
+
+#[test]
+fn whoever_has_gone_on_by_itself_is_stopped_like_any_other() {
+    // The word to stop and the forerunner's end race: either it never ran, or it was killed.
+    let seed = std::process::id();
+    println!("seed {seed}");
+    let mut random = seed;
+    let mut ran = 0;
+    for round in 0..60 {
+        let mut job = waiting();
+        job.launch(after(1, 0, ": > went; read x < never"));
+        nix::unistd::mkfifo(&job.dir.path().join("never"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        release(&job);
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (0..random % 400_000).for_each(|_| std::hint::spin_loop());
+        job.stop(1, 1, 9);
+        assert_eq!(job.ended_fully(1), (Outcome::Signalled(9), true), "round {round}");
+        assert_eq!(job.ended(0), Outcome::Exited(0), "round {round}");
+        ran += u32::from(job.dir.path().join("went").exists());
+    }
+    println!("{ran} of 60 had run");
+}
+
+#[test]
+fn a_chain_runs_in_order() {
+    let mut job = waiting();
+    for subtask in 1..40 {
+        let mut launch = after(
+            subtask,
+            subtask - 1,
+            &format!("read n < order; test $n = {subtask} && echo $((n+1)) > order"),
+        );
+        if subtask == 1 {
+            launch = after(1, 0, "echo 2 > order");
+        }
+        job.launch(launch);
+    }
+    release(&job);
+    for subtask in 1..40 {
+        assert_eq!(job.ended(subtask), Outcome::Exited(0), "subtask {subtask}");
+    }
+}

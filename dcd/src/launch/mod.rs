@@ -1,10 +1,12 @@
 //! One launch: everything is prepared here, so that the child between clone and exec only makes system calls.
 //! Which stage failed, and with what errno, comes back with the refusal.
 
+mod child;
 mod clone;
+mod raw;
 mod stack;
 
-pub use clone::Launcher;
+pub use clone::{Fate, Launcher};
 
 use dc_model::{CpuSet, LaunchStage};
 use nix::sys::signal::SigSet;

@@ -27,9 +27,11 @@ words! {
     State {
         /// It waits for the end of the attempt whose lane and cores it takes over.
         Following = "following",
+        /// As following, and its process is there already, held before its exec: it goes on by itself.
+        Held = "held",
         /// The checkpoint to go on from is being picked, off the loop.
         Picking = "picking",
-        /// Its process is being made; the loop does nothing else meanwhile.
+        /// Its process is being made, or goes on to its exec.
         Launching = "launching",
         /// Its exec has succeeded.
         Running = "running",
@@ -47,6 +49,8 @@ words! {
 words! {
     /// What happens to an attempt.
     Event {
+        /// Its process was made ahead, and is held.
+        Made = "made",
         /// Whom it waited for has ended.
         Freed = "freed",
         /// The pick has come back.
@@ -77,6 +81,8 @@ words! {
         Pick = "pick",
         /// Make its process.
         Launch = "launch",
+        /// Look for the outcome of its exec.
+        AwaitExec = "await exec",
         /// Tell dcrun that it runs.
         TellStarted = "tell started",
         /// Send the signal and SIGCONT to its group; ask it for a checkpoint.
@@ -91,6 +97,8 @@ words! {
         Bury = "bury",
         /// Look up what it left.
         LookUp = "look up",
+        /// Kill the process that was held: it will not go on.
+        Revoke = "revoke",
         /// Note that it never ran.
         NoteUnlaunched = "note unlaunched",
         /// Tell dcrun how it ended, and forget it.
@@ -107,30 +115,35 @@ pub fn next(state: State, event: Event) -> (State, &'static [Act]) {
     use State as S;
     match (state, event) {
         (S::Following, E::Freed) => (S::Picking, &[A::Pick]),
+        (S::Following, E::Made) => (S::Held, &[]),
+        (S::Held, E::Freed) => (S::Launching, &[A::AwaitExec]),
+        // Whoever asks has made sure that it has not gone on.
+        (S::Held, E::Stop | E::Kill) => (S::Over, &[A::Revoke, A::NoteUnlaunched, A::TellEnded]),
         (S::Picking, E::Picked) => (S::Launching, &[A::Launch]),
         (S::Following | S::Picking, E::Stop | E::Kill) => (S::Over, &[A::NoteUnlaunched, A::TellEnded]),
         (S::Launching, E::Started) => (S::Running, &[A::TellStarted]),
-        (S::Launching, E::Refused) => (S::Over, &[A::TellEnded]),
-        (S::Running, E::Stop) => (S::Stopping, &[A::Signal, A::StartGrace]),
+        (S::Held | S::Launching | S::Stopping | S::Killing, E::Refused) => (S::Over, &[A::TellEnded]),
+        (S::Launching | S::Running, E::Stop) => (S::Stopping, &[A::Signal, A::StartGrace]),
         // Another signal on top: the first one's grace goes on.
         (S::Stopping, E::Stop) => (S::Stopping, &[A::Signal]),
-        (S::Running | S::Stopping, E::Kill) => (S::Killing, &[A::KillGroup]),
+        (S::Launching | S::Running | S::Stopping, E::Kill) => (S::Killing, &[A::KillGroup]),
         (S::Stopping, E::HalfGraceOver) => (S::Stopping, &[A::Insist]),
         (S::Stopping, E::GraceOver) => (S::Killing, &[A::KillGroup]),
         // The group dies before its leader is reaped: until then its number cannot be another's.
-        (S::Running | S::Stopping | S::Killing, E::Exited) => {
+        (S::Held | S::Running | S::Stopping | S::Killing, E::Exited) => {
             (S::Looking, &[A::KillGroup, A::Bury, A::LookUp])
         }
         (S::Looking, E::Found) => (S::Over, &[A::TellEnded]),
         (S::Following, E::Picked)
         | (S::Following | S::Picking, E::Started | E::Refused | E::GraceOver | E::Exited | E::Found)
-        | (S::Launching, E::Picked | E::Stop | E::Kill | E::GraceOver | E::Exited | E::Found)
+        | (S::Held, E::Picked | E::Started | E::GraceOver | E::Found)
+        | (S::Launching, E::Picked | E::GraceOver | E::Exited | E::Found)
         | (S::Running, E::Picked | E::Started | E::Refused | E::GraceOver | E::Found)
-        | (S::Stopping, E::Picked | E::Started | E::Refused | E::Found)
-        | (S::Killing, E::Picked | E::Started | E::Refused | E::Stop | E::Kill | E::GraceOver | E::Found)
+        | (S::Stopping, E::Picked | E::Started | E::Found)
+        | (S::Killing, E::Picked | E::Started | E::Stop | E::Kill | E::GraceOver | E::Found)
         | (S::Looking, E::Picked | E::Started | E::Refused | E::Stop | E::Kill | E::GraceOver | E::Exited)
         | (S::Over, _)
-        | (_, E::Freed | E::HalfGraceOver) => (state, &[]),
+        | (_, E::Freed | E::Made | E::HalfGraceOver) => (state, &[]),
     }
 }
 

@@ -32,6 +32,7 @@ impl Starter {
                     // Whoever ended before dcrun's word came was not stopped by it.
                     self.on_children();
                     if let Some(key) = self.table.of_subtask(subtask, attempt) {
+                        self.keep_from_exec(key);
                         if let Some(entry) = self.table.get_mut(key) {
                             entry.signal = signal;
                         }
@@ -87,7 +88,13 @@ impl Starter {
         // One that has ended, and of which only the reports are still to come, has nothing to wait for.
         let ahead = after.and_then(|ahead| self.table.get_mut(ahead));
         match ahead.filter(|ahead| ahead.state.holds_cores()) {
-            Some(ahead) => ahead.follower = Some(key),
+            Some(ahead) => {
+                ahead.follower = Some(key);
+                let forerunner = ahead.process.map(|process| process.pid);
+                if forerunner.is_some_and(|forerunner| self.try_hold(key, forerunner)) {
+                    self.on_event(key, Event::Made);
+                }
+            }
             None => self.on_event(key, Event::Freed),
         }
     }

@@ -8,6 +8,7 @@ mod control;
 mod end;
 mod env;
 mod haste;
+mod held;
 mod inherited;
 mod job;
 mod keeper;
@@ -47,6 +48,9 @@ use timers::Timers;
 /// Launches a turn: each stops the loop for the time of an exec.
 const LAUNCHES_A_TURN_MAX: usize = 4;
 
+/// How long an exec is left alone before it is looked at again.
+const EXEC_LOOK: Duration = Duration::from_millis(5);
+
 /// How the serving ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Ending {
@@ -76,9 +80,11 @@ struct Starter {
     job: Option<Job>,
     bye: bool,
     /// Ranks are held by SIGSTOP: dcrun is stopped by its terminal.
-    is_held: bool,
+    is_frozen: bool,
     /// Whose forerunner has ended: they are launched when what that left behind is killed.
     freed: Vec<AttemptKey>,
+    /// Those that were held and go on to their exec.
+    executing: Vec<AttemptKey>,
 }
 
 /// The program.
@@ -123,8 +129,9 @@ impl Starter {
             orphans: Orphans::new(),
             job: None,
             bye: false,
-            is_held: false,
+            is_frozen: false,
             freed: Vec::new(),
+            executing: Vec::new(),
         })
     }
 
@@ -163,6 +170,7 @@ impl Starter {
         while let Some(key) = self.freed.pop() {
             self.on_event(key, Event::Freed);
         }
+        self.look_at_executing();
         let now = Instant::now();
         let (control, output) = (self.control.haste(), self.output.haste());
         if self.control.is_waiting() && (control.is_due(now) || self.bye) {
@@ -175,7 +183,12 @@ impl Starter {
         if self.bye && all_over && self.output.is_empty() && !self.control.is_waiting() {
             return Ok(Some(Ending::Served));
         }
-        let waits = [self.timers.wait(now), self.control.haste().wait(now), self.output.haste().wait(now)];
+        let waits = [
+            self.timers.wait(now),
+            self.control.haste().wait(now),
+            self.output.haste().wait(now),
+            (!self.executing.is_empty()).then_some(EXEC_LOOK),
+        ];
         let timeout = if more { Some(Duration::ZERO) } else { waits.into_iter().flatten().min() };
         let ready = self.wait(timeout)?;
         if ready.reader_gone {

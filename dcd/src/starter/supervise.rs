@@ -2,18 +2,32 @@
 
 use super::Starter;
 use super::attempt::{Act, Event, next};
+use super::held::Settled;
 use super::job::not_a_string;
 use super::lookups::Answer;
+use super::streams::StreamKey;
 use super::table::{AttemptKey, Process, Report};
 use super::timers::Timer;
-use crate::launch::{Launched, Plan, Refused};
+use crate::launch::{Launched, Launcher, Plan, Refused};
 use crate::process::calls::{End, Whose, peek, reap, signal_group, signal_process};
 use dc_model::wire::{FromStarter, Launch};
 use dc_model::{Attempt, LaunchStage, Outcome};
 use nix::libc::{SIGCONT, SIGINT, SIGKILL, SIGTERM};
 use nix::unistd::Pid;
+use std::ffi::CString;
 use std::os::fd::AsFd;
 use std::time::Instant;
+
+/// A launch, as far as it is made.
+#[derive(Debug)]
+pub(super) struct Made<T> {
+    /// The process.
+    pub it: T,
+    /// Our ends of its pipes.
+    pub streams: [StreamKey; 2],
+    /// Its own environment and arguments.
+    pub strings: [Vec<CString>; 2],
+}
 
 impl Starter {
     /// Something happened to an attempt: does all that follows.
@@ -40,6 +54,7 @@ impl Starter {
         match act {
             Act::Pick => return self.pick(key),
             Act::Launch => return Some(self.launch(key)),
+            Act::AwaitExec => return self.await_exec(key),
             Act::TellStarted => self.tell_started(key),
             Act::Signal => self.signal(key),
             Act::Insist => self.insist(key),
@@ -53,6 +68,7 @@ impl Starter {
             Act::KillGroup => self.kill_group(key),
             Act::Bury => self.bury(key),
             Act::LookUp => return self.look_up(key),
+            Act::Revoke => self.revoke(key),
             Act::NoteUnlaunched => {
                 if let Some(entry) = self.table.get_mut(key) {
                     let outcome = Outcome::Signalled(entry.signal);
@@ -80,7 +96,7 @@ impl Starter {
         match self.try_launch(key) {
             Ok(process) => {
                 self.table.set_process(key, process);
-                self.maybe_hold(key);
+                self.maybe_freeze(key);
                 Event::Started
             }
             Err(Refused { stage, errno }) => {
@@ -93,14 +109,26 @@ impl Starter {
     }
 
     fn try_launch(&mut self, key: AttemptKey) -> Result<Process, Refused> {
+        let made = self.make(key, |launcher, plan| launcher.launch(plan))?;
+        let process = Process { pid: made.it.pid, since: Instant::now(), streams: made.streams };
+        self.on_launched(key, &made.it);
+        Ok(process)
+    }
+
+    /// Makes pipes and all that a launch needs, and gives it to `how`.
+    pub(super) fn make<T>(
+        &mut self,
+        key: AttemptKey,
+        how: impl FnOnce(&mut Launcher, &Plan<'_>) -> Result<T, Refused>,
+    ) -> Result<Made<T>, Refused> {
         let gone = Refused { stage: LaunchStage::Clone, errno: nix::errno::Errno::EINVAL as i32 };
         let (Some(entry), Some(job)) = (self.table.get(key), &self.job) else { return Err(gone) };
         let launch = &entry.launch;
         let own = job.env.own(launch, entry.origin.as_ref()).map_err(not_a_string)?;
-        let args: Vec<std::ffi::CString> = launch
+        let args: Vec<CString> = launch
             .args
             .iter()
-            .map(|arg| std::ffi::CString::new(&arg[..]))
+            .map(|arg| CString::new(&arg[..]))
             .collect::<Result<_, _>>()
             .map_err(not_a_string)?;
         let (ends, streams) = self
@@ -119,12 +147,8 @@ impl Starter {
             mask: &self.rank_mask,
             files_max: job.files_max,
         };
-        match self.launcher.launch(&plan) {
-            Ok(launched) => {
-                let process = Process { pid: launched.pid, since: Instant::now(), streams };
-                self.on_launched(key, &launched);
-                Ok(process)
-            }
+        match how(&mut self.launcher, &plan) {
+            Ok(it) => Ok(Made { it, streams, strings: [own, args] }),
             Err(refused) => {
                 self.streams.discard(streams);
                 Err(refused)
@@ -133,7 +157,7 @@ impl Starter {
     }
 
     /// What the launch itself has to tell.
-    fn on_launched(&mut self, key: AttemptKey, launched: &Launched) {
+    pub(super) fn on_launched(&mut self, key: AttemptKey, launched: &Launched) {
         let Some(entry) = self.table.get_mut(key) else { return };
         let launch = &mut entry.launch;
         if let (Some(errno), Some(job)) = (launched.memory_refused, &mut self.job) {
@@ -152,10 +176,11 @@ impl Starter {
         }
     }
 
-    fn tell_started(&mut self, key: AttemptKey) {
+    pub(super) fn tell_started(&mut self, key: AttemptKey) {
         self.want_first_look(key);
-        let Some(entry) = self.table.get(key) else { return };
+        let Some(entry) = self.table.get_mut(key) else { return };
         let Some(process) = entry.process else { return };
+        entry.told_started = true;
         self.control.tell(&FromStarter::Started {
             subtask: entry.launch.subtask,
             attempt: entry.launch.attempt,
@@ -200,6 +225,7 @@ impl Starter {
         let Some(process) = self.table.get(key).and_then(|entry| entry.process) else { return };
         let _ = reap(Whose::Pid(process.pid));
         self.table.forget_pid(process.pid);
+        self.launcher.forget(process.pid);
         self.free_follower(key);
         self.orphans.want_look();
         let now = Instant::now();
@@ -254,6 +280,9 @@ impl Starter {
     }
 
     fn on_rank_exited(&mut self, key: AttemptKey, end: End) {
+        if self.settle_held(key) == Settled::Over {
+            return;
+        }
         if let Some(entry) = self.table.get_mut(key) {
             let outcome = match end {
                 End::Exited(status) => Outcome::Exited(status),
@@ -268,6 +297,7 @@ impl Starter {
 
     fn on_orphan_exited(&mut self, pid: Pid) {
         let _ = reap(Whose::Pid(pid));
+        self.launcher.forget(pid);
         self.orphans.forget(pid);
     }
 

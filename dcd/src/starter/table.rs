@@ -77,6 +77,8 @@ pub struct Entry {
     pub origin: Option<Origin>,
     /// Its process.
     pub process: Option<Process>,
+    /// Whether dcrun was told that it runs.
+    pub told_started: bool,
     /// The signal dcrun wants it stopped with.
     pub signal: u8,
     /// What is known of its end.
@@ -126,6 +128,7 @@ impl Table {
             serial: self.serial,
             origin: None,
             process: None,
+            told_started: false,
             signal: 0,
             report: None,
         });
