@@ -27,7 +27,10 @@ pub(super) fn put(w: &mut Writer, subtasks: &Subtasks) {
 
 pub(super) fn get(r: &mut Reader<'_>) -> Result<Vec<(u32, u64)>, DecodeError> {
     const RUN_BYTES: usize = 12;
-    (0..r.count(RUN_BYTES)?).map(|_| Ok((r.u32()?, r.u64()?))).collect()
+    let runs: Vec<(u32, u64)> =
+        (0..r.count(RUN_BYTES)?).map(|_| Ok((r.u32()?, r.u64()?))).collect::<Result<_, _>>()?;
+    let is_one_way = runs.windows(2).all(|pair| pair[0].1 != pair[1].1) && runs.iter().any(|run| run.1 > 0);
+    is_one_way.then_some(runs).ok_or(DecodeError::Impossible("memory of the subtasks"))
 }
 
 /// The subtasks, each with its memory. The counts must be theirs.
