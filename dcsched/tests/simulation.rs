@@ -89,6 +89,7 @@ fn planted_bugs_are_found() {
         Plant::LateEndAccepted,
         Plant::LostRecord,
         Plant::WrongCore,
+        Plant::MoreMemory,
         Plant::NoWaiting,
     ] {
         let found = (0..500).find_map(|seed| Some((seed, run(seed, Faults::ALL, plant, None).violation?)));

@@ -103,6 +103,29 @@ impl CpuSet {
         self.and(other) == *self
     }
 
+    /// Reads a mask in hexadecimal digits, CPU 0 in the lowest bit of the last; no number from [`CPUS_MAX`] on.
+    #[must_use]
+    pub fn from_mask(digits: &str) -> Option<Self> {
+        let proper = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit());
+        if !proper || digits.len() > CPUS_MAX as usize / 4 {
+            return None;
+        }
+        let words = digits.as_bytes().rchunks(16).map(|chunk| {
+            let text = std::str::from_utf8(chunk).ok()?;
+            u64::from_str_radix(text, 16).ok()
+        });
+        Some(Self::from_words(words.collect::<Option<_>>()?))
+    }
+
+    /// The set as a mask, such as `0x3`, that [`CpuSet::from_mask`] reads behind its `0x`.
+    #[must_use]
+    pub fn mask(&self) -> String {
+        let mut words = self.words.iter().rev();
+        let mut text = format!("{:#x}", words.next().copied().unwrap_or(0));
+        words.for_each(|word| text.push_str(&format!("{word:016x}")));
+        text
+    }
+
     /// Reads `0-3,8`; nothing else is accepted, and no number from [`CPUS_MAX`] on.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -184,6 +207,7 @@ mod tests {
         fn reads_what_it_writes(cpus in proptest::collection::btree_set(0u32..300, 0..60)) {
             let set: CpuSet = cpus.iter().copied().collect();
             prop_assert_eq!(set.iter().collect::<Vec<_>>(), cpus.iter().copied().collect::<Vec<_>>());
+            prop_assert_eq!(CpuSet::from_mask(&set.mask()[2..]), Some(set.clone()));
             prop_assert_eq!(CpuSet::parse(&set.to_string()), Some(set));
         }
     }

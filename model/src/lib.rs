@@ -1,8 +1,10 @@
 //! The words of dc: ids, subtasks, topology, decisions, wire messages, domain and list readers.
 //! Bytes in, values out: there is no I/O here, and nothing that knows a process or a file.
 
+pub mod bind;
 pub mod codec;
 pub mod cpuset;
+pub mod distribution;
 pub mod domain;
 pub mod exit;
 pub mod ids;
@@ -12,12 +14,15 @@ pub mod npy;
 pub mod outcome;
 pub mod record;
 pub mod restart_on;
+pub mod size;
 pub mod subtask;
 pub mod timespec;
 pub mod topology;
 pub mod wire;
 
+pub use bind::{Bind, Binding};
 pub use cpuset::CpuSet;
+pub use distribution::Distribution;
 pub use domain::{Domain, DomainError};
 pub use ids::{Attempt, JobUuid, Rank, Restart, Step, SubtaskId, Tick};
 pub use limits::{Limit, Limits};

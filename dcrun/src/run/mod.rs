@@ -139,8 +139,7 @@ impl Run {
         let console = Console::start(setup, move |what| told.push(Notice::Console(what)))?;
         console.attach(crew.output);
         let journal = Journal::start(writer, mailbox.clone())?;
-        let cores_most = job.spec().needs.iter().map(|need| need.cores).max().unwrap_or(1);
-        let slots_at_once = plan::slots(job.spec(), cores_most);
+        let slots_at_once = plan::slots(job.spec());
         let mut link = crew.link;
         link.greet(hello.clone());
         link.flush();

@@ -25,7 +25,7 @@ impl Run {
                     subtask,
                     attempt,
                     rank,
-                    cores: placement.cores.len() as u32,
+                    cores: placement.threads,
                     cpus: placement.cpus,
                     numa: placement.numa,
                     cells: what.cells,

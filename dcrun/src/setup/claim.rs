@@ -3,11 +3,12 @@
 //! choose different ones.
 
 use super::Surroundings;
-use dc_model::{CpuSet, JobUuid};
+use dc_model::{CpuSet, JobUuid, SubtaskId};
 use dc_spool::job::JobRecord;
 use dcd::claims::{Claim, Claims, NAME_BYTES_MAX, Neighbour, Says, crowd};
 use dcsched_core::job::{JobSpec, Need};
 use dcsched_core::place::Bind;
+use dcsched_core::seats::{Seat, Seats, Work};
 use std::cmp::Reverse;
 
 /// What came of it.
@@ -117,24 +118,42 @@ impl Claimed {
 
 /// Which cores the job uses when its widest subtasks run at once, and the CPUs that these are bound to.
 fn used_cores(spec: &JobSpec) -> (Vec<bool>, CpuSet) {
-    let count = spec.topology.cores.len();
-    let mut needs: Vec<Need> = spec.needs.iter().filter(|need| need.cells > 0).copied().collect();
+    let mut subtasks: Vec<SubtaskId> = (0..).map(SubtaskId).take(spec.needs.len()).collect();
+    let need = |subtask: &SubtaskId| spec.needs[subtask.index()];
+    subtasks.retain(|subtask| need(subtask).cells > 0);
     let lanes = spec.ranks as usize;
-    if needs.len() > lanes && lanes > 0 {
+    if subtasks.len() > lanes && lanes > 0 {
         // Those that together need the most.
-        needs.select_nth_unstable_by_key(lanes - 1, |need| Reverse((need.cores, need.cells)));
-        needs.truncate(lanes);
+        subtasks.select_nth_unstable_by_key(lanes - 1, |subtask| {
+            Reverse((need(subtask).cores, need(subtask).cells))
+        });
+        subtasks.truncate(lanes);
     }
-    needs.sort_unstable_by_key(|need| Reverse((need.cells, need.cores)));
-    let mut pool = spec.pool();
-    let mut used = vec![false; count];
+    subtasks.sort_unstable_by_key(|subtask| Reverse((need(subtask).cells, need(subtask).cores)));
+    // Whatever memory they wait for, these are the cores.
+    let needs: Vec<Need> = spec.needs.iter().map(|need| Need { mem_bytes: 0, ..*need }).collect();
+    let mut seats = Seats::new(&JobSpec { needs: needs.clone(), ..spec.clone() });
+    let work = Work { order: &subtasks, needs: &needs };
+    let mut ready = seats.ready();
+    let part = |seats: &Seats, place: u32| {
+        let subtask = subtasks[place as usize];
+        seats.part(subtask, needs[subtask.index()])
+    };
+    for place in 0..subtasks.len() as u32 {
+        ready.insert(place, part(&seats, place));
+    }
+    let mut used = vec![false; spec.topology.cores.len()];
     let mut cpus = CpuSet::new();
-    for need in needs {
-        if let Some(placement) = pool.take(need.cells, need.cores) {
-            placement.cores.iter().for_each(|core| used[*core as usize] = true);
+    while let Some(first) = ready.first() {
+        let seat = seats.try_seat(&ready, work);
+        // One that finds no room keeps nobody from it here.
+        let place = seat.as_ref().map_or(first, |seat| seat.place);
+        ready.remove(place, part(&seats, place));
+        if let Some(Seat { placement, .. }) = seat {
+            seats.cores_of(&placement).for_each(|core| used[core as usize] = true);
             cpus = cpus.or(&placement.cpus);
         }
-        if used.iter().all(|is_used| *is_used) {
+        if used.iter().all(|is_used| *is_used) || !seats.any_free() {
             break;
         }
     }

@@ -2,18 +2,8 @@ use super::*;
 use dc_model::Topology;
 
 fn spec(cores: &[u32], ranks: u32, bind: Bind) -> JobSpec {
-    JobSpec {
-        needs: cores.iter().map(|cores| Need { cells: 10, cores: *cores, mem_bytes: 0 }).collect(),
-        ranks,
-        restarts: 0,
-        keep_going: false,
-        merge: false,
-        topology: Topology::uniform(8, 2, 4),
-        bind,
-        ranks_per_core: 1,
-        restart_on: dc_model::RestartOn::default(),
-        crowd: Vec::new(),
-    }
+    let needs = cores.iter().map(|cores| Need { cells: 10, cores: *cores, mem_bytes: 0 }).collect();
+    JobSpec { topology: Topology::uniform(8, 2, 4), bind, ..JobSpec::plain(needs, ranks) }
 }
 
 fn neighbour(job: u8, cpus: &str) -> Neighbour {

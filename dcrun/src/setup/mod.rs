@@ -25,7 +25,7 @@ use dc_spool::job::{Bind as RecordBind, DomainKind, JobRecord};
 use dc_spool::journal::Writer;
 use dc_spool::spool::Spool;
 use dcsched_core::job::{Job, JobSpec, Need};
-use dcsched_core::place::Bind;
+use dcsched_core::place::{Bind, Distribution};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -113,8 +113,10 @@ fn spec(record: &JobRecord, topology: Topology) -> JobSpec {
             Some(RecordBind::Numa) => Bind::Numa,
             Some(RecordBind::None) => Bind::None,
         },
+        distribution: Distribution::Cost,
         ranks_per_core,
         crowd: Vec::new(),
+        memory_max_bytes: None,
     }
 }
 

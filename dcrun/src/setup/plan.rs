@@ -1,12 +1,12 @@
 //! What is expected of a job before it runs: which rank and which CPUs each subtask gets, how balanced it is, when it
-//! ends. The same order and the same choice of cores as the core's, in the time that costs alone predict.
+//! ends. The core's own choice of lanes, cores and memory, in the time that costs alone predict.
 
 use dc_model::{CpuSet, SubtaskId};
 use dcsched_core::cost::order;
 use dcsched_core::job::{JobSpec, Need};
-use dcsched_core::place::{CorePool, Placement};
+use dcsched_core::seats::{Seat, Seats, Work};
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::BinaryHeap;
 
 /// What is expected of a job.
 #[derive(Clone, PartialEq, Debug)]
@@ -34,27 +34,20 @@ pub struct Plan {
 /// Plays the job through in predicted time.
 #[must_use]
 pub fn predict(spec: &JobSpec, better_split: Option<u32>) -> Plan {
+    let order = order(spec.needs.iter().map(|need| (need.cells, need.cores)));
     let mut play = Play::new(spec);
-    let costs: Vec<(u64, u32)> = spec.needs.iter().map(|need| (need.cells, need.cores)).collect();
-    for subtask in order(costs) {
-        let need = spec.needs[subtask.index()];
-        if need.cells == 0 {
-            break; // They come last.
-        }
-        play.start(subtask, need);
-    }
+    play.through(Work { order: &order, needs: &spec.needs });
     let makespan = play.last_end;
     let cells_total: u64 = spec.needs.iter().map(|need| need.cells).sum();
     let real: Vec<u64> = spec.needs.iter().map(|need| need.cells).filter(|cells| *cells > 0).collect();
     let mean = cells_total as f64 / real.len().max(1) as f64;
     let dearest = real.iter().copied().max().unwrap_or(0) as f64;
-    let cores_per_subtask = spec.needs.iter().map(|need| need.cores).max().unwrap_or(1);
     let cores = spec.topology.cores.len() as u32;
     let used = play.most_ranked_cores;
     Plan {
         cores,
         lanes: spec.ranks,
-        slots: slots(spec, cores_per_subtask),
+        slots: slots(spec),
         cells_total,
         balance: if mean > 0.0 { dearest / mean } else { 1.0 },
         makespan,
@@ -64,24 +57,27 @@ pub fn predict(spec: &JobSpec, better_split: Option<u32>) -> Plan {
             cells_total as f64 / (makespan as f64 * used.max(1) as f64)
         },
         better_split,
-        seats: play.seats,
+        seats: play.seated,
     }
 }
 
-/// How many subtasks of so many cores can run at once.
+/// How many subtasks can run at once: those with the most cores of all, and the memory of the mean.
 #[must_use]
-pub fn slots(spec: &JobSpec, cores: u32) -> u32 {
-    spec.pool().slots(cores.max(1)).min(spec.ranks).max(1)
+pub fn slots(spec: &JobSpec) -> u32 {
+    let live = || spec.needs.iter().filter(|need| need.cells > 0);
+    let cores = live().map(|need| need.cores.max(1)).max().unwrap_or(1);
+    let memory: u128 = live().map(|need| u128::from(need.mem_bytes)).sum();
+    let mem_bytes = u64::try_from(memory / live().count().max(1) as u128).unwrap_or(u64::MAX);
+    Seats::new(spec).slots(Need { cells: 1, cores, mem_bytes }).max(1)
 }
 
 struct Play {
-    pool: CorePool,
-    own_lanes: bool,
-    free: BTreeSet<u32>,
+    seats: Seats,
     /// What runs, by its end.
     running: BinaryHeap<Reverse<(u64, u32)>>,
-    held: Vec<Option<(u32, Placement)>>,
-    seats: Vec<Option<(u32, CpuSet)>>,
+    held: Vec<Option<Seat>>,
+    /// By subtask: its rank and its CPUs.
+    seated: Vec<Option<(u32, CpuSet)>>,
     now: u64,
     last_end: u64,
     ranked_cores: u64,
@@ -91,14 +87,11 @@ struct Play {
 
 impl Play {
     fn new(spec: &JobSpec) -> Self {
-        let own_lanes = spec.ranks as usize == spec.needs.len();
         Self {
-            pool: spec.pool(),
-            own_lanes,
-            free: if own_lanes { BTreeSet::new() } else { (0..spec.ranks).collect() },
+            seats: Seats::new(spec),
             running: BinaryHeap::new(),
             held: vec![None; spec.needs.len()],
-            seats: vec![None; spec.needs.len()],
+            seated: vec![None; spec.needs.len()],
             now: 0,
             last_end: 0,
             ranked_cores: 0,
@@ -106,36 +99,45 @@ impl Play {
         }
     }
 
-    /// Starts a subtask as soon as a lane and cores are free.
-    fn start(&mut self, subtask: SubtaskId, need: Need) {
-        let placement = loop {
-            let has_lane = self.own_lanes || !self.free.is_empty();
-            if let Some(placement) = has_lane.then(|| self.pool.take(need.cells, need.cores)).flatten() {
-                break placement;
+    /// Starts each as soon as it can be, until none waits or, against all that the setup has checked, none could run.
+    fn through(&mut self, work: Work<'_>) {
+        let mut ready = self.seats.ready();
+        let part = |seats: &Seats, subtask: SubtaskId| seats.part(subtask, work.needs[subtask.index()]);
+        for (place, subtask) in (0..).zip(work.order) {
+            if work.needs[subtask.index()].cells > 0 {
+                ready.insert(place, part(&self.seats, *subtask));
             }
-            if !self.end_next() {
-                return; // It fits nowhere; the setup has refused such needs before.
+        }
+        while !ready.is_empty() {
+            match self.seats.try_seat(&ready, work) {
+                Some(seat) => {
+                    ready.remove(seat.place, part(&self.seats, seat.subtask));
+                    self.start(seat, work.needs);
+                }
+                None if self.end_next() => {}
+                None => return,
             }
-        };
-        let rank = if self.own_lanes { subtask.0 } else { self.free.pop_first().unwrap_or(0) };
+        }
+    }
+
+    fn start(&mut self, seat: Seat, needs: &[Need]) {
+        let need = needs[seat.subtask.index()];
         let end = self.now.saturating_add(need.cells.div_ceil(u64::from(need.cores.max(1))));
         self.last_end = self.last_end.max(end);
-        self.running.push(Reverse((end, subtask.0)));
-        self.ranked_cores += placement.cores.len() as u64;
+        self.running.push(Reverse((end, seat.subtask.0)));
+        self.ranked_cores += seat.placement.cores.len() as u64;
         self.most_ranked_cores = self.most_ranked_cores.max(self.ranked_cores);
-        self.seats[subtask.index()] = Some((rank, placement.cpus.clone()));
-        self.held[subtask.index()] = Some((rank, placement));
+        self.seated[seat.subtask.index()] = Some((seat.rank.0, seat.placement.cpus.clone()));
+        let at = seat.subtask.index();
+        self.held[at] = Some(seat);
     }
 
     fn end_next(&mut self) -> bool {
         let Some(Reverse((end, subtask))) = self.running.pop() else { return false };
         self.now = end;
-        if let Some((rank, placement)) = self.held[subtask as usize].take() {
-            self.ranked_cores -= placement.cores.len() as u64;
-            self.pool.give_back(&placement);
-            if !self.own_lanes {
-                self.free.insert(rank);
-            }
+        if let Some(seat) = self.held[subtask as usize].take() {
+            self.ranked_cores -= seat.placement.cores.len() as u64;
+            self.seats.give_back(seat.rank, &seat.placement);
         }
         true
     }
@@ -148,18 +150,26 @@ mod tests {
     use dcsched_core::place::Bind;
 
     fn spec(cells: &[u64], ranks: u32, cores: u32) -> JobSpec {
-        JobSpec {
-            needs: cells.iter().map(|cells| Need { cells: *cells, cores: 1, mem_bytes: 0 }).collect(),
-            ranks,
-            restart_on: Default::default(),
-            restarts: 3,
-            keep_going: false,
-            merge: false,
-            topology: Topology::uniform(cores, cores, cores),
-            bind: Bind::Core,
-            ranks_per_core: 1,
-            crowd: Vec::new(),
-        }
+        let needs = cells.iter().map(|cells| Need { cells: *cells, cores: 1, mem_bytes: 0 }).collect();
+        JobSpec { topology: Topology::uniform(cores, cores, cores), ..JobSpec::plain(needs, ranks) }
+    }
+
+    #[test]
+    fn memory_and_maps_are_played_through_too() {
+        // Each takes half of the memory and a little, so that one runs at a time.
+        let mut tight = spec(&[10; 4], 4, 4);
+        tight.topology.numa[0].memory_bytes = 100;
+        tight.needs.iter_mut().for_each(|need| need.mem_bytes = 51);
+        let plan = predict(&tight, None);
+        assert_eq!((plan.slots, plan.makespan), (1, 40));
+        let mut mapped = spec(&[10; 4], 4, 4);
+        mapped.bind = Bind::Fixed(vec![CpuSet::from_iter([3]), CpuSet::from_iter([1])]);
+        let plan = predict(&mapped, None);
+        assert_eq!((plan.slots, plan.makespan, plan.efficiency), (2, 20, 1.0));
+        let seen: Vec<_> =
+            plan.seats.iter().flatten().map(|(rank, cpus)| (*rank, cpus.to_string())).collect();
+        let wanted = [(0, "3"), (1, "1"), (2, "3"), (3, "1")].map(|(rank, cpus)| (rank, cpus.to_owned()));
+        assert_eq!(seen, wanted);
     }
 
     #[test]

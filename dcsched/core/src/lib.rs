@@ -5,5 +5,4 @@ pub mod cost;
 pub mod job;
 pub mod partition;
 pub mod place;
-pub mod plan;
-pub mod ratio;
+pub mod seats;

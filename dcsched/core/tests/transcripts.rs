@@ -6,7 +6,7 @@ use dc_model::{
     Attempt, LaunchStage, Outcome, Record, Restart, RestartOn, ResultMeta, StopReason, SubtaskId, Topology,
 };
 use dcsched_core::job::{Action, Event, Job, JobSpec, Need};
-use dcsched_core::place::Bind;
+use dcsched_core::place::{Bind, Distribution};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -29,16 +29,29 @@ fn number(words: &[&str], key: &str, default: u64) -> u64 {
     value(words, key).map_or(default, |text| text.parse().expect("a number"))
 }
 
-/// `cells=10,20:2`: costs, with the cores a subtask needs behind a colon.
+/// `cells=10,20:2,30:1:60`: costs, with the cores and the memory (in bytes) a subtask needs behind colons. `memory=100`:
+/// each domain's. `map=0,1`: each lane's CPU. `numa=2`: cores of a domain.
 fn spec(words: &[&str]) -> JobSpec {
     let needs: Vec<Need> = value(words, "cells")
         .expect("cells=")
         .split(',')
         .map(|item| {
-            let (cells, cores) = item.split_once(':').unwrap_or((item, "1"));
-            Need { cells: cells.parse().unwrap(), cores: cores.parse().unwrap(), mem_bytes: 0 }
+            let mut parts = item.split(':').map(|part| part.parse::<u64>().unwrap());
+            Need {
+                cells: parts.next().unwrap(),
+                cores: parts.next().unwrap_or(1) as u32,
+                mem_bytes: parts.next().unwrap_or(0),
+            }
         })
         .collect();
+    let mut topology = Topology::uniform(
+        number(words, "cores", 2) as u32,
+        number(words, "numa", 8) as u32,
+        number(words, "numa", 8) as u32,
+    );
+    let memory = number(words, "memory", 0);
+    topology.numa.iter_mut().for_each(|numa| numa.memory_bytes = memory);
+    let map = value(words, "map").map(|map| dc_model::bind::parse(&format!("map_cpu:{map}")).unwrap().bind);
     JobSpec {
         ranks: number(words, "ranks", needs.len() as u64) as u32,
         needs,
@@ -47,8 +60,10 @@ fn spec(words: &[&str]) -> JobSpec {
             .map_or(RestartOn::default(), |on| RestartOn::parse(on).unwrap()),
         keep_going: words.contains(&"keep-going"),
         merge: words.contains(&"merge"),
-        topology: Topology::uniform(number(words, "cores", 2) as u32, 8, 8),
-        bind: Bind::Core,
+        topology,
+        bind: map.unwrap_or(Bind::Core),
+        distribution: Distribution::Cost,
+        memory_max_bytes: None,
         ranks_per_core: number(words, "share", 1) as u32,
         crowd: Vec::new(),
     }

@@ -1,13 +1,19 @@
 //! The checkers. They see what the world sees, never what the core thinks of it.
 
-use dc_model::{Attempt, CpuSet, Record, SubtaskId};
+use dc_model::{Attempt, Bind, CpuSet, Rank, Record, SubtaskId, Topology};
+use dcsched_core::job::{JobSpec, Need};
+use dcsched_core::place::Placement;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A promise that was broken.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Violation {
-    /// A rank was started on CPUs that another one has.
-    Overbooked(SubtaskId, CpuSet),
+    /// A rank was started on cores that another one has.
+    Overbooked(SubtaskId, Vec<u32>),
+    /// Ranks that have all their cores in one domain were given more memory than it has; or all ranks more than the node.
+    OverCommitted(SubtaskId),
+    /// A rank runs on other CPUs than its lane's.
+    NotItsCpus(SubtaskId, CpuSet),
     /// Two attempts of one subtask ran at once.
     TwoAttempts(SubtaskId),
     /// An attempt's number was used twice.
@@ -35,10 +41,39 @@ pub enum Violation {
 /// An attempt.
 pub type Key = (SubtaskId, Attempt);
 
+/// What a rank was given, as a node has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Given {
+    /// Cores, or hardware threads.
+    pub units: Vec<u32>,
+    /// What it is bound to.
+    pub cpus: CpuSet,
+    /// Its lane.
+    pub rank: Rank,
+    /// The domain that holds all it is bound to, if one does.
+    pub domain: Option<u32>,
+}
+
+impl Given {
+    /// By the numbers of its CPUs alone.
+    #[must_use]
+    pub fn of(placement: &Placement, rank: Rank, topology: &Topology) -> Self {
+        let cpus = placement.cpus.clone();
+        let on = topology.cores.iter().filter(|core| core.cpus.intersects(&cpus));
+        let mut domains: Vec<u32> = on.map(|core| core.numa).collect();
+        domains.dedup();
+        let domain = match domains.as_slice() {
+            [one] => Some(*one),
+            _ => None,
+        };
+        Self { units: placement.cores.clone(), cpus, rank, domain }
+    }
+}
+
 /// What was seen so far, over all runs of one job.
 #[derive(Default, Debug)]
 pub struct Checker {
-    alive: BTreeMap<Key, CpuSet>,
+    alive: BTreeMap<Key, (Given, Need)>,
     launched: BTreeSet<Key>,
     produced: BTreeSet<Key>,
     durable_grants: BTreeSet<Key>,
@@ -75,15 +110,28 @@ impl Checker {
     }
 
     /// A rank was started.
-    pub fn on_launch(&mut self, subtask: SubtaskId, attempt: Attempt, cpus: &CpuSet, cells: u64) {
-        if cells == 0 {
+    pub fn on_launch(
+        &mut self,
+        subtask: SubtaskId,
+        attempt: Attempt,
+        given: Given,
+        need: Need,
+        spec: &JobSpec,
+    ) {
+        if need.cells == 0 {
             self.broken(Violation::RanWithoutCells(subtask));
         }
         if self.alive.keys().any(|(other, _)| *other == subtask) {
             self.broken(Violation::TwoAttempts(subtask));
         }
-        if self.alive.values().any(|taken| taken.intersects(cpus)) {
-            self.broken(Violation::Overbooked(subtask, cpus.clone()));
+        let is_taken = |unit| self.alive.values().any(|(taken, _)| taken.units.contains(unit));
+        if given.units.iter().any(is_taken) {
+            self.broken(Violation::Overbooked(subtask, given.units.clone()));
+        }
+        if let Bind::Fixed(entries) = &spec.bind
+            && entries[given.rank.0 as usize % entries.len()] != given.cpus
+        {
+            self.broken(Violation::NotItsCpus(subtask, given.cpus.clone()));
         }
         if !self.launched.insert((subtask, attempt)) {
             self.broken(Violation::NumberReused(subtask, attempt));
@@ -94,7 +142,25 @@ impl Checker {
         if self.committed.contains_key(&subtask) {
             self.broken(Violation::RanAfterCommit(subtask));
         }
-        self.alive.insert((subtask, attempt), cpus.clone());
+        self.alive.insert((subtask, attempt), (given, need));
+        self.check_memory(subtask, spec);
+    }
+
+    /// What a single domain can hold comes from that domain where all the cores are in it.
+    fn check_memory(&mut self, subtask: SubtaskId, spec: &JobSpec) {
+        let sum = self.alive.values().map(|(_, need)| need.mem_bytes).sum::<u64>();
+        let node = spec.topology.numa.iter().map(|numa| numa.memory_bytes).sum::<u64>();
+        let mut is_broken = sum > node.min(spec.memory_max_bytes.unwrap_or(u64::MAX));
+        for (index, numa) in (0..).zip(&spec.topology.numa) {
+            let inside = |(given, need): &&(Given, Need)| {
+                given.domain == Some(index) && need.mem_bytes <= numa.memory_bytes
+            };
+            let used = self.alive.values().filter(inside).map(|(_, need)| need.mem_bytes).sum::<u64>();
+            is_broken |= used > numa.memory_bytes;
+        }
+        if is_broken {
+            self.broken(Violation::OverCommitted(subtask));
+        }
     }
 
     /// A rank is gone; `produced`: it had ended well and left its result.

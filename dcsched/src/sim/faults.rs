@@ -40,6 +40,8 @@ pub enum Plant {
     LostRecord,
     /// A rank is launched on another core than the core chose.
     WrongCore,
+    /// A rank takes more memory than it said.
+    MoreMemory,
     /// A follower is launched before its forerunner has ended.
     NoWaiting,
 }

@@ -1,6 +1,7 @@
 //! One node in virtual time: the real core, a model of the disk, the starter and its ranks, and everything that may
 //! die. One seed is one run, to the last event. Checkers watch from outside (`check`).
 
+mod any_job;
 mod check;
 mod disk;
 mod faults;

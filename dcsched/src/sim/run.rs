@@ -1,14 +1,14 @@
 //! One simulated job, from its first dcrun to its end, through every crash on the way.
 
-use super::check::{Checker, Violation};
+use super::any_job::any_spec;
+use super::check::{Checker, Given, Violation};
 use super::disk::Journal;
 use super::faults::{Faults, Plant};
 use super::queue::Queue;
 use super::random::Random;
 use super::world::World;
-use dc_model::{Attempt, CpuSet, Outcome, Restart, RestartOn, StopReason, SubtaskId, Topology};
-use dcsched_core::job::{Action, Event, Job, JobSpec, Need};
-use dcsched_core::place::Bind;
+use dc_model::{Attempt, Outcome, Restart, StopReason, SubtaskId};
+use dcsched_core::job::{Action, Event, Job, JobSpec};
 use std::path::Path;
 
 /// Events after which a run is given up as stuck.
@@ -52,7 +52,7 @@ enum Planned {
 struct Launch {
     subtask: SubtaskId,
     attempt: Attempt,
-    cpus: CpuSet,
+    given: Given,
     before: Option<Restart>,
     after: Option<(SubtaskId, Attempt)>,
 }
@@ -139,32 +139,6 @@ pub fn run(seed: u64, faults: Faults, plant: Plant, directory: Option<&Path>) ->
     sim.report
 }
 
-/// Any job on any small machine.
-fn any_spec(random: &mut Random) -> JobSpec {
-    let cores = random.between(1, 8) as u32;
-    let subtasks = random.between(1, 24);
-    let uniform = random.chance(300);
-    let needs: Vec<Need> = (0..subtasks)
-        .map(|_| Need {
-            cells: if uniform { 1 } else { random.below(50) },
-            cores: if uniform { 1 } else { random.between(1, u64::from(cores.min(3))) as u32 },
-            mem_bytes: 0,
-        })
-        .collect();
-    JobSpec {
-        ranks: if random.chance(500) { needs.len() as u32 } else { random.between(1, 10) as u32 },
-        needs,
-        restarts: random.below(4) as u32,
-        restart_on: RestartOn::from_bits(random.below(16) as u8).unwrap_or_default(),
-        keep_going: random.chance(300),
-        merge: random.chance(400),
-        topology: Topology::uniform(cores, 1 + cores / 2, 1 + cores / 2),
-        bind: Bind::Core,
-        ranks_per_core: 1,
-        crowd: (0..random.below(u64::from(cores) + 1)).map(|_| random.below(3) as u32).collect(),
-    }
-}
-
 impl Sim {
     /// The core takes an event in, and its actions go out into the world.
     fn step(&mut self, event: Event) {
@@ -192,12 +166,12 @@ impl Sim {
         match action {
             Action::Append { record, .. } => self.journal.append(record),
             Action::Sync => self.sync_wanted = true,
-            Action::Launch { subtask, attempt, placement, before, after, .. } => {
-                let mut cpus = placement.cpus;
+            Action::Launch { subtask, attempt, rank, placement, before, after } => {
+                let mut given = Given::of(&placement, rank, &self.spec.topology);
                 if self.plant == Plant::WrongCore && self.random.chance(100) {
-                    cpus = CpuSet::from_iter([0]);
+                    given.units = vec![0];
                 }
-                let launch = Launch { subtask, attempt, cpus, before, after };
+                let launch = Launch { subtask, attempt, given, before, after };
                 self.queue.after(TO_STARTER_NS, Planned::Launches { starter, launch });
             }
             Action::Stop { subtask, attempt, .. } => {
@@ -265,9 +239,13 @@ impl Sim {
             self.held.push(launch);
             return;
         }
-        let Launch { subtask, attempt, cpus, before, .. } = launch;
-        let cells = self.spec.needs[subtask.index()].cells;
-        self.checker.on_launch(subtask, attempt, &cpus, cells);
+        let Launch { subtask, attempt, given, before, .. } = launch;
+        let mut need = self.spec.needs[subtask.index()];
+        let cells = need.cells;
+        if self.plant == Plant::MoreMemory && need.mem_bytes > 0 && self.random.chance(100) {
+            need.mem_bytes += self.spec.topology.numa[0].memory_bytes;
+        }
+        self.checker.on_launch(subtask, attempt, given, need, &self.spec);
         let process = self.world.launch(&mut self.random, &self.faults, subtask, attempt, before, cells);
         if !matches!(process.outcome, Outcome::NotLaunched { .. }) {
             self.tell(Event::Started { subtask, attempt, from: process.from });

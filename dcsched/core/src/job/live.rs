@@ -2,12 +2,12 @@
 
 use super::durable::Durable;
 use super::entry::Phase;
+use super::queue::Queue;
 use super::spec::JobSpec;
-use crate::cost::order;
-use crate::place::{CorePool, Placement};
+use crate::place::Placement;
+use crate::seats::Seats;
 use dc_model::{Attempt, Rank, SubtaskId};
 use slotmap::SlotMap;
-use std::collections::{BTreeSet, VecDeque};
 
 slotmap::new_key_type! {
     /// A running attempt.
@@ -33,63 +33,15 @@ pub struct Running {
     pub follower: Option<SubtaskId>,
 }
 
-/// The lanes: each subtask's own where there are as many, else the lowest free one.
-#[derive(Clone, Debug)]
-pub enum Lanes {
-    /// Lane i runs subtask i.
-    Own,
-    /// These are free.
-    Pulled(BTreeSet<u32>),
-}
-
-impl Lanes {
-    fn new(ranks: u32, subtasks: usize) -> Self {
-        if ranks as usize == subtasks { Self::Own } else { Self::Pulled((0..ranks).collect()) }
-    }
-
-    fn is_free(&self) -> bool {
-        match self {
-            Self::Own => true,
-            Self::Pulled(free) => !free.is_empty(),
-        }
-    }
-
-    fn take(&mut self, subtask: SubtaskId) -> Option<Rank> {
-        match self {
-            Self::Own => Some(Rank(subtask.0)),
-            Self::Pulled(free) => free.pop_first().map(Rank),
-        }
-    }
-
-    fn give_back(&mut self, rank: Rank) {
-        if let Self::Pulled(free) = self {
-            let fresh = free.insert(rank.0);
-            assert!(fresh, "lane {rank} was given back twice");
-        }
-    }
-}
-
 /// The live state of a run.
 #[derive(Clone, Debug)]
 pub struct Live {
-    /// Subtasks in the order in which they start: longest first, ties by id.
-    order: Vec<SubtaskId>,
-    /// Each subtask's place in that order.
-    place_in_order: Vec<u32>,
-    /// Places of subtasks that wait for a grant.
-    waiting: BTreeSet<u32>,
-    /// Grants on their way to the disk, by their record's number.
-    pending: VecDeque<(u64, u32)>,
-    /// Places of subtasks whose grant is durable.
-    ready: BTreeSet<u32>,
-    lanes: Lanes,
-    pool: CorePool,
+    queue: Queue,
+    seats: Seats,
     running: SlotMap<RunningKey, Running>,
     running_of: Vec<Option<RunningKey>>,
     /// Cells each subtask is known to have reached, over all its attempts.
     pub cells_reached: Vec<u64>,
-    /// Grants to keep ahead.
-    pub window: u32,
     /// The last record known to be on disk.
     pub durable_seq: u64,
     /// The last record a sync was asked for.
@@ -108,38 +60,26 @@ pub struct Live {
     pub starter_losses: u32,
 }
 
-/// Grants kept ahead before the time of a sync is known.
-const WINDOW_START: u32 = 64;
-
 impl Live {
     /// For the state as it stands: whatever is not finished waits.
     #[must_use]
     pub fn new(spec: &JobSpec, durable: &Durable) -> Self {
-        let order = order(spec.needs.iter().map(|need| (need.cells, need.cores)));
-        let mut place_in_order = vec![0; order.len()];
-        for (place, subtask) in order.iter().enumerate() {
-            place_in_order[subtask.index()] = place as u32;
-        }
+        let seats = Seats::new(spec);
+        let count = spec.needs.len();
         let mut live = Self {
-            place_in_order,
-            waiting: BTreeSet::new(),
-            pending: VecDeque::new(),
-            ready: BTreeSet::new(),
-            lanes: Lanes::new(spec.ranks, spec.needs.len()),
-            pool: spec.pool(),
+            queue: Queue::new(spec, &seats),
+            seats,
             running: SlotMap::with_key(),
-            running_of: vec![None; order.len()],
-            cells_reached: vec![0; order.len()],
-            window: WINDOW_START,
+            running_of: vec![None; count],
+            cells_reached: vec![0; count],
             durable_seq: durable.seq,
             sync_asked_seq: durable.seq,
-            done_seq: vec![0; order.len()],
+            done_seq: vec![0; count],
             last_done_seq: 0,
             ended: None,
             merging: false,
             merge_failed: false,
             starter_losses: 0,
-            order,
         };
         for (id, entry) in durable.entries.iter().enumerate() {
             if matches!(entry.phase, Phase::Waiting | Phase::Failed) {
@@ -151,84 +91,72 @@ impl Live {
 
     /// Puts a subtask into the queue.
     pub fn wait(&mut self, subtask: SubtaskId) {
-        self.waiting.insert(self.place_in_order[subtask.index()]);
+        self.queue.wait(subtask);
     }
 
-    /// The next subtask to be granted, if fewer than the window are.
+    /// How many grants to keep ahead.
+    pub fn set_window(&mut self, grants: u32) {
+        self.queue.set_window(grants);
+    }
+
+    /// The next subtask to be granted, if too few are.
     #[must_use]
     pub fn next_to_grant(&self) -> Option<SubtaskId> {
-        if self.pending.len() + self.ready.len() >= self.window.max(1) as usize {
-            return None;
-        }
-        self.waiting.first().map(|place| self.order[*place as usize])
+        self.queue.next_to_grant()
     }
 
     /// Its grant is on its way to the disk.
     pub fn on_granted(&mut self, subtask: SubtaskId, seq: u64) {
-        let place = self.place_in_order[subtask.index()];
-        let waited = self.waiting.remove(&place);
-        assert!(waited, "subtask {subtask} was granted without waiting");
-        self.pending.push_back((seq, place));
+        self.queue.on_granted(subtask, seq);
     }
 
     /// Everything up to this record is on disk.
     pub fn on_durable(&mut self, seq: u64) {
         self.durable_seq = self.durable_seq.max(seq);
-        while let Some((granted_seq, place)) = self.pending.front().copied() {
-            if granted_seq > self.durable_seq {
-                break;
-            }
-            self.pending.pop_front();
-            self.ready.insert(place);
-        }
+        self.queue.on_durable(self.durable_seq);
     }
 
-    /// Takes a lane and cores for the next ready subtask. It waits at the head of the queue until its cores are
-    /// free: smaller ones do not overtake it for ever.
+    /// Takes a lane and cores for the next ready subtask that may have them (`seats` says which).
     pub fn try_launch(&mut self, spec: &JobSpec) -> Option<(SubtaskId, Rank, Placement)> {
-        let place = *self.ready.first()?;
-        if !self.lanes.is_free() {
-            return None;
-        }
-        let subtask = self.order[place as usize];
-        let need = spec.needs[subtask.index()];
-        let placement = self.pool.take(need.cells, need.cores)?;
-        let rank = self.lanes.take(subtask)?;
-        self.ready.remove(&place);
-        Some((subtask, rank, placement))
+        let (ready, work) = self.queue.ready(spec);
+        let seat = self.seats.try_seat(ready, work)?;
+        self.queue.on_seated(seat.subtask);
+        Some((seat.subtask, seat.rank, seat.placement))
     }
 
-    /// Finds a running attempt that the next ready subtask can take over from: with as many cores, followed by none and
-    /// behind none, launched before all others. Gives that subtask, and whom it follows.
+    /// Finds a running attempt that the next ready subtask can take over from: with as many cores and as much memory, on
+    /// a lane that it may have, followed by none and behind none, launched before all others. Gives that subtask, and
+    /// whom it follows.
     pub fn try_follow(
         &mut self,
         spec: &JobSpec,
         may_follow: impl Fn(SubtaskId) -> bool,
     ) -> Option<(SubtaskId, Running)> {
-        let subtask = self.order[*self.ready.first()? as usize];
-        let cores = spec.needs[subtask.index()].cores.max(1) as usize;
+        let subtask = self.queue.first_ready()?;
+        let need = spec.needs[subtask.index()];
         if !may_follow(subtask) {
             return None;
         }
         let fits = |running: &&Running| {
+            let other = spec.needs[running.subtask.index()];
             running.behind.is_none()
                 && running.follower.is_none()
-                && running.placement.cores.len() == cores
+                && (other.cores.max(1), other.mem_bytes) == (need.cores.max(1), need.mem_bytes)
+                && self.seats.lane_behind(subtask, running.rank).is_some()
                 && may_follow(running.subtask)
         };
         // Launches are numbered, so that the order of the map decides nothing.
         let mut ahead = self.running.values().filter(fits).min_by_key(|running| running.number)?.clone();
-        self.ready.pop_first();
-        if let Lanes::Own = self.lanes {
-            ahead.rank = Rank(subtask.0);
-        }
+        self.queue.on_seated(subtask);
+        self.seats.on_taken_over(subtask);
+        ahead.rank = self.seats.lane_behind(subtask, ahead.rank)?;
         Some((subtask, ahead))
     }
 
     /// Whether a launch waits for nothing but a grant's way to the disk.
     #[must_use]
     pub fn starves(&self) -> bool {
-        self.ready.is_empty() && !self.pending.is_empty() && self.lanes.is_free() && self.pool.any_free()
+        self.queue.is_held_up() && self.seats.any_free()
     }
 
     /// It was launched.
@@ -263,8 +191,7 @@ impl Live {
         } else if let Some(follower) = follower.and_then(|key| self.running.get_mut(key)) {
             follower.behind = None;
         } else {
-            self.lanes.give_back(running.rank);
-            self.pool.give_back(&running.placement);
+            self.seats.give_back(running.rank, &running.placement);
         }
     }
 
@@ -285,6 +212,6 @@ impl Live {
     /// Whether nothing waits for a grant or a launch.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.waiting.is_empty() && self.pending.is_empty() && self.ready.is_empty()
+        self.queue.is_empty()
     }
 }

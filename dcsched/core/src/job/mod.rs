@@ -8,6 +8,7 @@ mod entry;
 mod event;
 mod live;
 mod on;
+mod queue;
 mod restart;
 mod spec;
 mod want;
@@ -105,7 +106,7 @@ impl Job {
         match event {
             Event::Begin => self.on_begin(out),
             Event::Durable { seq } => self.live.on_durable(seq),
-            Event::Window { grants } => self.live.window = grants,
+            Event::Window { grants } => self.live.set_window(grants),
             Event::Started { subtask, attempt, from } => self.on_started(subtask, attempt, from, out),
             Event::Ended {
                 subtask,

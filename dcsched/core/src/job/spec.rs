@@ -1,7 +1,6 @@
 //! What the core is told about a job before it starts: costs, needs, lanes, policy, the node.
 
-use crate::place::{Bind, CorePool};
-use dc_model::{RestartOn, Topology};
+use dc_model::{Bind, Distribution, RestartOn, Topology};
 
 /// What one subtask costs and needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,17 +32,34 @@ pub struct JobSpec {
     pub topology: Topology,
     /// How ranks are bound.
     pub bind: Bind,
-    /// How many ranks may share a core; 1: none.
+    /// How they are spread over the NUMA domains.
+    pub distribution: Distribution,
+    /// How many ranks may share a core (a hardware thread, where ranks are bound to those); 1: none.
     pub ranks_per_core: u32,
+    /// The most memory that all ranks together may have, in bytes, where that is less than the node's.
+    pub memory_max_bytes: Option<u64>,
     /// How little each core of the node is wanted, because other jobs of the host use it; by index, 0 where none is
     /// given.
     pub crowd: Vec<u32>,
 }
 
 impl JobSpec {
-    /// The node's cores, all free.
+    /// With defaults for all but these: one domain of two cores, bound to cores, chosen by cost.
     #[must_use]
-    pub fn pool(&self) -> CorePool {
-        CorePool::new(&self.topology, self.bind, self.ranks_per_core).crowded(&self.crowd)
+    pub fn plain(needs: Vec<Need>, ranks: u32) -> Self {
+        Self {
+            needs,
+            ranks,
+            restarts: 3,
+            restart_on: RestartOn::default(),
+            keep_going: false,
+            merge: false,
+            topology: Topology::uniform(2, 2, 2),
+            bind: Bind::Core,
+            distribution: Distribution::Cost,
+            ranks_per_core: 1,
+            memory_max_bytes: None,
+            crowd: Vec::new(),
+        }
     }
 }

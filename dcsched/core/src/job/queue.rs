@@ -1,0 +1,140 @@
+//! What waits: for a grant, for the grant to be on disk, for a lane and cores.
+
+use super::spec::JobSpec;
+use crate::cost::order;
+use crate::seats::{Ready, Seats, Work};
+use dc_model::SubtaskId;
+use std::collections::VecDeque;
+
+/// Grants kept ahead before the time of a sync is known.
+const WINDOW_START: u32 = 64;
+/// Of each part of the queue this share of the window is granted beyond it, so that what could start beside one that
+/// waits for memory, or on another lane, is not kept from it by those before it.
+const WINDOW_PARTS: u32 = 4;
+
+/// Subtasks that wait, in the order in which they start: longest first, ties by id.
+#[derive(Clone, Debug)]
+pub(super) struct Queue {
+    order: Vec<SubtaskId>,
+    /// Each subtask's place in that order.
+    place_in_order: Vec<u32>,
+    /// The part of the queue each place belongs to; empty where there is but one.
+    part_of: Vec<u32>,
+    /// Those that wait for a grant.
+    waiting: Ready,
+    /// Grants on their way to the disk, by their record's number.
+    pending: VecDeque<(u64, u32)>,
+    /// Those whose grant is durable.
+    ready: Ready,
+    /// Pending and ready ones, by part.
+    granted: Vec<u32>,
+    window: u32,
+}
+
+impl Queue {
+    /// Empty.
+    pub fn new(spec: &JobSpec, seats: &Seats) -> Self {
+        let order = order(spec.needs.iter().map(|need| (need.cells, need.cores)));
+        let mut place_in_order = vec![0; order.len()];
+        for (place, subtask) in order.iter().enumerate() {
+            place_in_order[subtask.index()] = place as u32;
+        }
+        let ready = seats.ready();
+        let part = |subtask: &SubtaskId| seats.part(*subtask, spec.needs[subtask.index()]);
+        Self {
+            part_of: if ready.parts() > 1 { order.iter().map(part).collect() } else { Vec::new() },
+            waiting: ready.clone(),
+            pending: VecDeque::new(),
+            granted: vec![0; ready.parts() as usize],
+            ready,
+            window: WINDOW_START,
+            place_in_order,
+            order,
+        }
+    }
+
+    /// How many grants to keep ahead.
+    pub fn set_window(&mut self, grants: u32) {
+        self.window = grants;
+    }
+
+    fn part(&self, place: u32) -> u32 {
+        self.part_of.get(place as usize).copied().unwrap_or(0)
+    }
+
+    /// Puts a subtask into the queue.
+    pub fn wait(&mut self, subtask: SubtaskId) {
+        let place = self.place_in_order[subtask.index()];
+        self.waiting.insert(place, self.part(place));
+    }
+
+    /// The next subtask to be granted, if fewer than the window are; or one of a part of which too few are.
+    #[must_use]
+    pub fn next_to_grant(&self) -> Option<SubtaskId> {
+        let window = self.window.max(1);
+        let place = if self.pending.len() + self.ready.len() < window as usize {
+            self.waiting.first()
+        } else if self.part_of.is_empty() {
+            None
+        } else {
+            let least = window.div_ceil(WINDOW_PARTS);
+            let short = (0..).zip(&self.granted).filter(|(_, granted)| **granted < least);
+            short.filter_map(|(part, _)| self.waiting.first_of(part)).min()
+        };
+        place.map(|place| self.order[place as usize])
+    }
+
+    /// Its grant is on its way to the disk.
+    pub fn on_granted(&mut self, subtask: SubtaskId, seq: u64) {
+        let place = self.place_in_order[subtask.index()];
+        let part = self.part(place);
+        let waited = self.waiting.remove(place, part);
+        assert!(waited, "subtask {subtask} was granted without waiting");
+        self.granted[part as usize] += 1;
+        self.pending.push_back((seq, place));
+    }
+
+    /// Everything up to this record is on disk.
+    pub fn on_durable(&mut self, seq: u64) {
+        while let Some((granted_seq, place)) = self.pending.front().copied() {
+            if granted_seq > seq {
+                break;
+            }
+            self.pending.pop_front();
+            self.ready.insert(place, self.part(place));
+        }
+    }
+
+    /// The subtask that is to start next.
+    #[must_use]
+    pub fn first_ready(&self) -> Option<SubtaskId> {
+        self.ready.first().map(|place| self.order[place as usize])
+    }
+
+    /// It has a lane, or will have.
+    pub fn on_seated(&mut self, subtask: SubtaskId) {
+        let place = self.place_in_order[subtask.index()];
+        let part = self.part(place);
+        let was_ready = self.ready.remove(place, part);
+        assert!(was_ready, "subtask {subtask} was seated without being ready");
+        self.granted[part as usize] -= 1;
+    }
+
+    /// Those that are ready, and all that is to know of them.
+    #[must_use]
+    pub fn ready<'a>(&'a self, spec: &'a JobSpec) -> (&'a Ready, Work<'a>) {
+        (&self.ready, Work { order: &self.order, needs: &spec.needs })
+    }
+
+    /// Whether nothing is ready, and something would be if its grant were on disk.
+    #[must_use]
+    pub fn is_held_up(&self) -> bool {
+        self.ready.is_empty() && !self.pending.is_empty()
+    }
+
+    /// Whether nothing waits for a grant or a launch.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.pending.is_empty() && self.ready.is_empty()
+    }
+}
