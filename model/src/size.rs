@@ -38,7 +38,7 @@ pub fn parse(text: &str) -> Result<u64, SizeError> {
 #[must_use]
 pub fn shown(bytes: u64) -> String {
     let whole = [(40, "T"), (30, "G"), (20, "M"), (10, "K")];
-    match whole.into_iter().find(|(shift, _)| bytes > 0 && bytes % (1 << shift) == 0) {
+    match whole.into_iter().find(|(shift, _)| bytes > 0 && bytes.is_multiple_of(1 << shift)) {
         Some((shift, unit)) => format!("{}{unit}", bytes >> shift),
         None => format!("{}M", bytes.div_ceil(1 << 20)),
     }

@@ -1,13 +1,10 @@
 //! The choice among free cores: by cost, or in the order of domains that a rank prefers.
 
 use super::units::{Level, Unit};
-use super::{CorePool, Lack, Share, Wish, share};
+use super::{Chosen, CorePool, Lack, Share, Wish, share};
 use crate::job::Need;
 use dc_model::Bind;
 use std::cmp::Ordering;
-
-/// Units, and what each domain gives of its memory.
-type Chosen = (Vec<u32>, Vec<(u32, u64)>);
 
 impl Share {
     /// Compares running cells a core, as they would be with `more` of them.

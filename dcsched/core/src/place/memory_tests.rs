@@ -21,7 +21,7 @@ fn pool(topology: &Topology) -> CorePool {
     CorePool::new(topology, Bind::Core, 1, None)
 }
 
-fn take(pool: &mut CorePool, cores: u32, mem_bytes: u64) -> Result<(Vec<u32>, Vec<(u32, u64)>), Lack> {
+fn take(pool: &mut CorePool, cores: u32, mem_bytes: u64) -> Result<Chosen, Lack> {
     let placement = pool.take(need(cores, mem_bytes), &Wish::default())?;
     Ok((placement.cores, placement.memory))
 }

@@ -63,6 +63,9 @@ pub enum Lack {
     Memory,
 }
 
+/// Units, and what each domain gives of its memory.
+type Chosen = (Vec<u32>, Vec<(u32, u64)>);
+
 /// Where a launch would like to be.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Wish<'a> {
@@ -297,7 +300,7 @@ impl CorePool {
     }
 
     /// The units that are asked for by number.
-    fn take_these(&self, units: &[u32], need: Need) -> Result<(Vec<u32>, Vec<(u32, u64)>), Lack> {
+    fn take_these(&self, units: &[u32], need: Need) -> Result<Chosen, Lack> {
         if units.iter().any(|index| self.units[*index as usize].ranks >= self.ranks_per_core) {
             return Err(Lack::Cores);
         }
