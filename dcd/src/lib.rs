@@ -2,6 +2,7 @@
 //! It does what it is told; what to run where is decided elsewhere.
 
 pub mod claims;
+pub mod label;
 pub mod launch;
 pub mod limits;
 pub mod process;

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod list;
 pub mod npy;
 pub mod outcome;
+pub mod pattern;
 pub mod record;
 pub mod restart_on;
 pub mod size;

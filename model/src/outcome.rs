@@ -6,7 +6,8 @@ use std::fmt;
 /// A stage between clone and exec, numbered for the wire and the journal.
 macro_rules! stages {
     ($($(#[$doc:meta])* $name:ident = $number:literal, $text:literal;)*) => {
-        /// The steps a child takes between clone and exec; the failing one is reported with its errno.
+        /// The steps a child takes between clone and exec, and what is done for it beside them; the failing one is
+        /// reported with its errno.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
         #[repr(u8)]
         pub enum LaunchStage { $($(#[$doc])* $name = $number,)* }
@@ -19,6 +20,13 @@ macro_rules! stages {
             #[must_use]
             pub fn from_number(number: u8) -> Option<Self> {
                 match number { $($number => Some(Self::$name),)* _ => None }
+            }
+
+            /// Whether another try may go better: not where the same file or the same input is missing a moment
+            /// later.
+            #[must_use]
+            pub fn may_pass(self) -> bool {
+                !matches!(self, Self::Exec | Self::Files | Self::Output | Self::Input | Self::Result)
             }
 
             /// What was being done, for messages: "cannot …".
@@ -51,6 +59,14 @@ stages! {
     Signals = 9, "reset its signals";
     /// execve(2).
     Exec = 10, "execute the kernel";
+    /// Opening the files that its streams were to be; before clone(2).
+    Files = 11, "open the files of its streams";
+    /// Its output could not be written into its file. It ran, and what it said is not all there.
+    Output = 12, "write its output";
+    /// Its standard input, from the beginning.
+    Input = 13, "be given its standard input again";
+    /// Its output could not be made its result. It ran.
+    Result = 14, "make its output its result";
 }
 
 /// How an attempt ended.
@@ -62,7 +78,7 @@ pub enum Outcome {
     Signalled(u8),
     /// The kernel killed it, or what it had started, for want of memory.
     OutOfMemory,
-    /// It never ran.
+    /// It never ran, or was ended because its streams failed.
     NotLaunched {
         /// Where it failed.
         stage: LaunchStage,
@@ -98,6 +114,9 @@ impl fmt::Display for Outcome {
         match self {
             Self::Exited(status) => write!(f, "exit status {status}"),
             Self::Signalled(signal) => write!(f, "signal {signal}"),
+            Self::NotLaunched { stage: LaunchStage::Input, .. } => {
+                f.write_str("cannot be given its standard input from the beginning")
+            }
             Self::OutOfMemory => write!(f, "out of memory"),
             Self::NotLaunched { stage, errno } => {
                 write!(f, "cannot {}: {}", stage.text(), std::io::Error::from_raw_os_error(*errno))

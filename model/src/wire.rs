@@ -4,6 +4,10 @@
 //! carries [`VERSION`]; another version is refused. A second socket carries [`Output`] frames only, so that a
 //! reader who does not read never delays a decision.
 
+mod streams;
+
+pub use streams::{InputThen, Sink, Source, StreamPlan};
+
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::{
     Attempt, Block, CpuSet, JobUuid, LaunchStage, Limits, Outcome, Rank, Restart, ResultMeta, SubtaskId,
@@ -17,6 +21,9 @@ pub const FRAME_BYTES_MAX: usize = 16 << 20;
 
 /// The longest piece of output in one frame, in bytes; longer lines are split.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
+
+/// The most of a rank's standard input that is asked for at once, in bytes.
+pub const INPUT_BYTES_MAX: u32 = 128 << 10;
 
 /// What the starter needs to know once.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,6 +46,8 @@ pub struct Hello {
     pub grace_ms: u64,
     /// Whether OMP_NUM_THREADS, OMP_PLACES and OMP_PROC_BIND are set to match the CPUs.
     pub openmp: bool,
+    /// Where the ranks' streams go and come from.
+    pub streams: StreamPlan,
     /// The limits and the umask that ranks begin with; `None`: the starter's own.
     pub limits: Option<Limits>,
 }
@@ -85,6 +94,17 @@ pub enum ToStarter {
         attempt: Attempt,
         /// The signal's number.
         signal: u8,
+    },
+    /// A piece of an attempt's standard input, as it was asked for.
+    Input {
+        /// Which subtask.
+        subtask: SubtaskId,
+        /// Its attempt.
+        attempt: Attempt,
+        /// At most [`INPUT_BYTES_MAX`] bytes.
+        bytes: Vec<u8>,
+        /// What follows.
+        then: InputThen,
     },
     /// Send this signal to every attempt that runs; they go on as if nobody had stopped them. SIGSTOP holds what is
     /// launched later too, until SIGCONT.
@@ -152,6 +172,17 @@ pub enum FromStarter {
         wanted: CpuSet,
         /// What it has now.
         found: CpuSet,
+    },
+    /// An attempt has taken its standard input up to here, and takes more.
+    WantInput {
+        /// Which subtask.
+        subtask: SubtaskId,
+        /// Its attempt.
+        attempt: Attempt,
+        /// Bytes it was sent so far.
+        at: u64,
+        /// How many it takes now, at most [`INPUT_BYTES_MAX`].
+        room: u32,
     },
     /// One line for the user: a checkpoint passed over, a policy that could not be set.
     Notice {
@@ -328,6 +359,7 @@ impl ToStarter {
                 w.u32(hello.ranks);
                 w.u64(hello.grace_ms);
                 w.u8(u8::from(hello.openmp));
+                hello.streams.encode(w);
                 put_option(w, hello.limits.as_ref(), |w, limits| limits.encode(w));
             }),
             Self::Launch(launch) => frame(out, 2, |w| {
@@ -352,6 +384,12 @@ impl ToStarter {
                 w.u32(subtask.0);
                 w.u32(attempt.0);
                 w.u8(*signal);
+            }),
+            Self::Input { subtask, attempt, bytes, then } => frame(out, 0x10, |w| {
+                w.u32(subtask.0);
+                w.u32(attempt.0);
+                w.bytes(bytes);
+                w.u8(*then as u8);
             }),
             Self::KillAll => frame(out, 4, |_| {}),
             Self::Bye => frame(out, 5, |_| {}),
@@ -384,6 +422,7 @@ impl ToStarter {
                     ranks: r.u32()?,
                     grace_ms: r.u64()?,
                     openmp: r.bool()?,
+                    streams: StreamPlan::decode(r)?,
                     limits: get_option(r, Limits::decode)?,
                 }))
             }
@@ -405,6 +444,12 @@ impl ToStarter {
             3 => Self::Stop { subtask: SubtaskId(r.u32()?), attempt: Attempt(r.u32()?), signal: r.u8()? },
             4 => Self::KillAll,
             5 => Self::Bye,
+            0x10 => Self::Input {
+                subtask: SubtaskId(r.u32()?),
+                attempt: Attempt(r.u32()?),
+                bytes: r.bytes()?.to_vec(),
+                then: InputThen::from_number(r.u8()?)?,
+            },
             8 => Self::Signal { signal: r.u8()?, leaders_only: r.bool()?, wants_checkpoint: r.bool()? },
             _ => return Err(DecodeError::Unknown("message")),
         };
@@ -459,6 +504,12 @@ impl FromStarter {
                 put_cpus(w, wanted);
                 put_cpus(w, found);
             }),
+            Self::WantInput { subtask, attempt, at, room } => frame(out, 0x50, |w| {
+                w.u32(subtask.0);
+                w.u32(attempt.0);
+                w.u64(*at);
+                w.u32(*room);
+            }),
             Self::Notice { text } => frame(out, 69, |w| w.bytes(text.as_bytes())),
         }
     }
@@ -498,6 +549,12 @@ impl FromStarter {
                 rank: Rank(r.u32()?),
                 wanted: get_cpus(r)?,
                 found: get_cpus(r)?,
+            },
+            0x50 => Self::WantInput {
+                subtask: SubtaskId(r.u32()?),
+                attempt: Attempt(r.u32()?),
+                at: r.u64()?,
+                room: r.u32()?,
             },
             69 => Self::Notice { text: String::from_utf8_lossy(r.bytes()?).into_owned() },
             _ => return Err(DecodeError::Unknown("message")),

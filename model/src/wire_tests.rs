@@ -14,6 +14,17 @@ fn hello() -> ToStarter {
         ranks: 3,
         grace_ms: 30_000,
         openmp: true,
+        streams: StreamPlan {
+            stdout: Sink::File(b"out.%T".to_vec()),
+            stderr: Sink::Null,
+            stdin: Source::At { path: b"/in".to_vec(), offset: 9, only: Some(SubtaskId(2)) },
+            unbuffered: true,
+            label: false,
+            lanes_are_subtasks: true,
+            fresh: true,
+            name: b"k".to_vec(),
+            user: b"ada".to_vec(),
+        },
         limits: Some(Limits { umask: 0o027, list: vec![Limit { resource: 7, soft: 64, hard: u64::MAX }] }),
     }))
 }
@@ -33,8 +44,18 @@ fn to_starter() -> Vec<ToStarter> {
         after: Some((SubtaskId(3), Attempt(1))),
     };
     let stop = ToStarter::Stop { subtask: SubtaskId(4), attempt: Attempt(2), signal: 15 };
+    let input = |bytes: &[u8], then| ToStarter::Input {
+        subtask: SubtaskId(4),
+        attempt: Attempt(2),
+        bytes: bytes.to_vec(),
+        then,
+    };
+    let inputs = [input(b"in\n", InputThen::More), input(b"", InputThen::End), input(b"", InputThen::Lost)];
     let signal = ToStarter::Signal { signal: 10, leaders_only: true, wants_checkpoint: false };
-    vec![hello(), ToStarter::Launch(Box::new(launch)), stop, signal, ToStarter::KillAll, ToStarter::Bye]
+    let mut all =
+        vec![hello(), ToStarter::Launch(Box::new(launch)), stop, signal, ToStarter::KillAll, ToStarter::Bye];
+    all.extend(inputs);
+    all
 }
 
 fn from_starter() -> Vec<FromStarter> {
@@ -64,6 +85,7 @@ fn from_starter() -> Vec<FromStarter> {
             found: CpuSet::from_iter([0, 1]),
         },
         FromStarter::Notice { text: "passed over".to_owned() },
+        FromStarter::WantInput { subtask, attempt, at: 1 << 33, room: INPUT_BYTES_MAX },
     ]
 }
 

@@ -45,6 +45,7 @@ fn record() -> JobRecord {
             time_limit_ms: None,
             grace_ms: 30_000,
             merges: Vec::new(),
+            streams: Default::default(),
             failure: Default::default(),
         },
         domain: None,

@@ -44,6 +44,8 @@ pub struct Orders {
     /// Empty: not bound.
     pub cpus: Vec<u64>,
     pub nodes: Option<[c_ulong; NODE_WORDS]>,
+    /// None: the parent's own.
+    pub stdin: Option<RawFd>,
     pub stdout: RawFd,
     pub stderr: RawFd,
     pub mask: libc::sigset_t,
@@ -182,6 +184,9 @@ unsafe fn become_rank(orders: &Orders) -> Result<(), Failed> {
         }
         if !orders.cwd.is_null() {
             call(libc::SYS_chdir, [orders.cwd as usize]).map_err(at(LaunchStage::Directory))?;
+        }
+        if let Some(stdin) = orders.stdin {
+            connect(stdin, libc::STDIN_FILENO).map_err(at(LaunchStage::Streams))?;
         }
         connect(orders.stdout, libc::STDOUT_FILENO).map_err(at(LaunchStage::Streams))?;
         connect(orders.stderr, libc::STDERR_FILENO).map_err(at(LaunchStage::Streams))?;

@@ -72,6 +72,7 @@ impl Room {
             cwd: null(),
             cpus: Vec::new(),
             nodes: None,
+            stdin: None,
             stdout: -1,
             stderr: -1,
             // SAFETY: zeroes are an empty set.
@@ -112,6 +113,7 @@ impl Room {
         orders.cwd = plan.cwd.map_or(null(), |cwd| cwd.as_ptr());
         orders.cpus.clear();
         orders.cpus.extend_from_slice(plan.cpus.words());
+        orders.stdin = plan.stdin.map(|stdin| stdin.as_raw_fd());
         orders.stdout = plan.stdout.as_raw_fd();
         orders.stderr = plan.stderr.as_raw_fd();
         orders.mask = *plan.mask.as_ref();

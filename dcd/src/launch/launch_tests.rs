@@ -27,6 +27,7 @@ impl Words {
             cwd: None,
             cpus: &self.cpus,
             numa: None,
+            stdin: None,
             stdout: self.null.as_fd(),
             stderr: self.null.as_fd(),
             mask: &self.mask,

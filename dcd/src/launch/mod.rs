@@ -29,6 +29,8 @@ pub struct Plan<'a> {
     pub cpus: &'a CpuSet,
     /// The NUMA node to prefer memory from.
     pub numa: Option<u32>,
+    /// Its standard input; none: the launcher's own.
+    pub stdin: Option<BorrowedFd<'a>>,
     /// Its standard output.
     pub stdout: BorrowedFd<'a>,
     /// Its standard error.

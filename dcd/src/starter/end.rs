@@ -6,6 +6,8 @@ use crate::process::calls::signal_group;
 use crate::sweep::kill_descendants;
 use dc_model::Outcome;
 use nix::libc::SIGKILL;
+use nix::poll::{PollFd, PollFlags, poll};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 /// How long dcrun may take to read the last messages.
@@ -24,8 +26,21 @@ impl Starter {
         let _ = kill_descendants(&[]);
     }
 
+    /// What the dead have written is still put into their files.
+    pub(super) fn finish_files(&mut self) {
+        self.drains.on_all_ended();
+        let end = Instant::now() + LAST_WORDS;
+        while !self.drains.is_empty() && Instant::now() < end {
+            let left = end.saturating_duration_since(Instant::now()).as_millis();
+            let mut bell = [PollFd::new(self.lookups.bell().as_fd(), PollFlags::POLLIN)];
+            let _ = poll(&mut bell, u16::try_from(left).unwrap_or(u16::MAX));
+            self.on_answers();
+        }
+    }
+
     /// Tells dcrun of the ends of all that was killed, if it still listens.
     pub(super) fn tell_all_killed(&mut self) {
+        self.finish_files();
         for mut entry in self.table.drain() {
             let killed = Report { stopped: true, ..Report::bare(Outcome::Signalled(SIGKILL as u8)) };
             entry.report.get_or_insert(killed);

@@ -14,6 +14,7 @@ fn hello(env: &[&str], openmp: bool) -> Hello {
         ranks: 4,
         grace_ms: 1,
         openmp,
+        streams: dc_model::wire::StreamPlan::default(),
         limits: None,
     }
 }

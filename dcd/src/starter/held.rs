@@ -28,8 +28,13 @@ impl Starter {
         if self.table.get(key).is_none_or(|entry| entry.launch.attempt > Attempt(1)) {
             return false;
         }
+        if !self.job.as_ref().is_some_and(|job| job.files.are_none()) {
+            // A file is opened when the one before it has ended.
+            return false;
+        }
         let Ok(made) = self.make(key, |launcher, plan| launcher.hold(plan, forerunner)) else { return false };
-        let Made { it: pid, streams, strings } = made;
+        let Made { it: pid, ends, strings } = made;
+        let streams = ends.streams;
         self.launcher.keep(pid, strings.into_iter().flatten());
         self.table.set_process(key, Process { pid, since: Instant::now(), streams });
         self.maybe_freeze(key);

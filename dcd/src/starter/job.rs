@@ -1,6 +1,7 @@
 //! What the starter was told once of the job it serves.
 
 use super::env::Environment;
+use super::files::{Files, shows_all};
 use super::keeper::Keeper;
 use super::lookups::Answers;
 use crate::launch::Refused;
@@ -45,6 +46,8 @@ pub struct Job {
     pub slots: Option<Slots>,
     /// What ranks hand over.
     pub results: Option<Results>,
+    /// The files of its streams.
+    pub files: Files,
     /// Who prunes checkpoints.
     pub keeper: Keeper,
 }
@@ -73,7 +76,8 @@ impl Job {
             cwd: (!entered).then_some(cwd),
             env: Environment::new(hello, &host, std::process::id(), allowed)?,
             grace: Duration::from_millis(hello.grace_ms),
-            files_max: raise_files_max(hello.ranks),
+            files_max: raise_files_max(hello),
+            files: Files::new(&hello.streams, hello.job.number(), &host, hello.ranks),
             prefers_memory: true,
             slots: slots.ok(),
             results: try_results(&spool, hello.job, missing),
@@ -94,12 +98,16 @@ impl Job {
     }
 }
 
+/// What a rank's streams take at most: of standard input a pipe, of each other one a pipe, a bell and a file.
+const STREAMS_FILES_MAX: u64 = 7;
+
 /// Makes room for two pipes a rank, if there is not enough. Ranks keep the old limits, as programs that count on a
 /// small number expect. Where it cannot be raised, launches are refused one by one.
-fn raise_files_max(ranks: u32) -> Option<(u64, u64)> {
+fn raise_files_max(hello: &Hello) -> Option<(u64, u64)> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     // Both ends of two pipes while a rank is launched, two ends after; and the starter's own.
-    let wanted = u64::from(ranks) * 2 + 64;
+    let each = if shows_all(&hello.streams) { 2 } else { STREAMS_FILES_MAX };
+    let wanted = u64::from(hello.ranks) * each + 64;
     if wanted <= soft {
         return None;
     }

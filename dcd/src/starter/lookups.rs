@@ -1,6 +1,7 @@
 //! The spool, looked at by a thread beside the loop: a disk that hangs, or a large checkpoint to be verified, must
 //! not keep the loop from its ranks. The thread begins with the first question.
 
+use super::drains::Failed;
 use super::env::Origin;
 use super::table::AttemptKey;
 use dc_model::{Attempt, JobUuid, Restart, SubtaskId};
@@ -30,6 +31,20 @@ pub enum Answer {
         key: AttemptKey,
         /// Its newest valid checkpoint.
         checkpoint: Option<Restart>,
+    },
+    /// One of an attempt's streams is drained to its end.
+    Drained {
+        /// Which attempt.
+        key: AttemptKey,
+        /// Why not all of it is where it was to be.
+        failed: Option<Failed>,
+    },
+    /// An attempt has taken all of the standard input that it was given.
+    Hungry {
+        /// Which attempt.
+        key: AttemptKey,
+        /// So many bytes.
+        at: u64,
     },
     /// A line for the user.
     Notice(String),

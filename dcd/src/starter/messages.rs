@@ -40,6 +40,11 @@ impl Starter {
                         self.on_event(key, if kill { Event::Kill } else { Event::Stop });
                     }
                 }
+                ToStarter::Input { subtask, attempt, bytes, then } => {
+                    if let Some(key) = self.table.of_subtask(subtask, attempt) {
+                        self.on_input(key, bytes, then);
+                    }
+                }
                 ToStarter::Signal { signal, leaders_only, wants_checkpoint } => {
                     self.pass_on(signal, leaders_only, wants_checkpoint);
                 }
@@ -68,6 +73,9 @@ impl Starter {
             return Err(Gone);
         };
         self.job = Some(job);
+        if hello.streams.unbuffered {
+            self.streams.pass_on_at_once();
+        }
         self.control.tell(&FromStarter::Ready { pid: std::process::id() });
         missing.into_iter().for_each(|line| self.control.notice(line));
         Ok(())

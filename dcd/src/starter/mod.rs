@@ -4,9 +4,13 @@
 
 mod attempt;
 mod bindings;
+mod connect;
 mod control;
+mod drains;
 mod end;
 mod env;
+mod feeds;
+mod files;
 mod haste;
 mod held;
 mod inherited;
@@ -26,6 +30,8 @@ mod timers;
 use crate::launch::Launcher;
 use attempt::Event;
 use control::{Control, Gone};
+use drains::Drains;
+use feeds::Feeds;
 use haste::Haste;
 use inherited::Inherited;
 pub use inherited::{CONTROL, OUTPUT, PROGRESS};
@@ -73,6 +79,8 @@ struct Starter {
     rank_mask: SigSet,
     launcher: Launcher,
     streams: Streams,
+    drains: Drains,
+    feeds: Feeds,
     table: Table,
     timers: Timers,
     lookups: Lookups,
@@ -123,6 +131,8 @@ impl Starter {
             rank_mask,
             launcher: Launcher::new()?,
             streams: Streams::new()?,
+            drains: Drains::default(),
+            feeds: Feeds::default(),
             table: Table::default(),
             timers: Timers::default(),
             lookups: Lookups::new()?,
@@ -150,7 +160,10 @@ impl Starter {
                     job.keeper.finish();
                 }
             }
-            Ending::Gone => self.kill_all(),
+            Ending::Gone => {
+                self.kill_all();
+                self.finish_files();
+            }
             Ending::KillAll => {
                 self.kill_all();
                 self.tell_all_killed();
@@ -179,7 +192,7 @@ impl Starter {
         if !self.output.is_empty() && (output.is_due(now) || self.bye) {
             self.output.flush();
         }
-        let all_over = self.table.is_empty() && self.streams.is_empty();
+        let all_over = self.table.is_empty() && self.streams.is_empty() && self.drains.is_empty();
         if self.bye && all_over && self.output.is_empty() && !self.control.is_waiting() {
             return Ok(Some(Ending::Served));
         }

@@ -5,7 +5,7 @@ use super::lines::Lines;
 use super::output::OutputSocket;
 use super::timers::{Timer, Timers};
 use crate::process::calls::bytes_readable;
-use dc_model::wire::{Launch, Output};
+use dc_model::wire::{LINE_BYTES_MAX, Launch, Output};
 use dc_model::{Attempt, Rank, SubtaskId};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -16,7 +16,7 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 /// How long a stream may be held open by others after its rank has ended.
-const DRAIN_MAX: Duration = Duration::from_secs(1);
+pub const DRAIN_MAX: Duration = Duration::from_secs(1);
 const READ_BYTES: usize = 64 << 10;
 const EVENTS_MAX: usize = 64;
 
@@ -49,21 +49,14 @@ struct Stream {
     owed_bytes: usize,
 }
 
-/// The ends of one rank's pipes that are its own; closed when dropped.
-#[derive(Debug)]
-pub struct RankEnds {
-    /// Its standard output.
-    pub stdout: OwnedFd,
-    /// Its standard error.
-    pub stderr: OwnedFd,
-}
-
 /// All streams.
 #[derive(Debug)]
 pub struct Streams {
     epoll: Epoll,
     streams: SlotMap<StreamKey, Stream>,
     scratch: Box<[u8]>,
+    /// Pieces go on as they were read.
+    unbuffered: bool,
 }
 
 impl Streams {
@@ -73,25 +66,22 @@ impl Streams {
     /// When no epoll descriptor is to be had.
     pub fn new() -> nix::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        Ok(Self { epoll, streams: SlotMap::with_key(), scratch: vec![0; READ_BYTES].into_boxed_slice() })
+        let scratch = vec![0; READ_BYTES].into_boxed_slice();
+        Ok(Self { epoll, streams: SlotMap::with_key(), scratch, unbuffered: false })
     }
 
-    /// Two pipes for an attempt: the ranks' ends, and the names of ours.
+    /// From now on pieces go on as they are read, not line by line.
+    pub fn pass_on_at_once(&mut self) {
+        self.unbuffered = true;
+    }
+
+    /// A pipe for a stream of an attempt: the rank's end, and the name of ours.
     ///
     /// # Errors
     /// When descriptors have run out.
-    pub fn open(&mut self, launch: &Launch) -> nix::Result<(RankEnds, [StreamKey; 2])> {
-        let (out_read, stdout) = pipe2(OFlag::O_CLOEXEC)?;
-        let (err_read, stderr) = pipe2(OFlag::O_CLOEXEC)?;
-        let out_key = self.add(out_read, launch, false)?;
-        let err_key = match self.add(err_read, launch, true) {
-            Ok(key) => key,
-            Err(errno) => {
-                self.streams.remove(out_key);
-                return Err(errno);
-            }
-        };
-        Ok((RankEnds { stdout, stderr }, [out_key, err_key]))
+    pub fn open(&mut self, launch: &Launch, stderr: bool) -> nix::Result<(OwnedFd, StreamKey)> {
+        let (ours, theirs) = pipe2(OFlag::O_CLOEXEC)?;
+        Ok((theirs, self.add(ours, launch, stderr)?))
     }
 
     fn add(&mut self, pipe: OwnedFd, launch: &Launch, stderr: bool) -> nix::Result<StreamKey> {
@@ -116,8 +106,8 @@ impl Streams {
     }
 
     /// Forgets streams of a rank that never ran.
-    pub fn discard(&mut self, keys: [StreamKey; 2]) {
-        keys.iter().for_each(|key| drop(self.streams.remove(*key)));
+    pub fn discard(&mut self, keys: [Option<StreamKey>; 2]) {
+        keys.into_iter().flatten().for_each(|key| drop(self.streams.remove(key)));
     }
 
     /// The descriptor that is readable when a pipe is.
@@ -188,9 +178,13 @@ impl Streams {
             Err(_) => return self.close(key, out),
         };
         let Stream { subtask, attempt, rank, stderr, .. } = *stream;
-        stream.lines.push(&self.scratch[..bytes], |piece| {
+        let mut pass_on = |piece: &[u8]| {
             out.push(&Output { subtask, attempt, rank, stderr, last: false, bytes: piece.to_vec() });
-        });
+        };
+        match self.unbuffered {
+            true => self.scratch[..bytes].chunks(LINE_BYTES_MAX).for_each(pass_on),
+            false => stream.lines.push(&self.scratch[..bytes], &mut pass_on),
+        }
         stream.owed_bytes = stream.owed_bytes.saturating_sub(bytes);
         if stream.phase == Phase::Owed && stream.owed_bytes == 0 {
             self.close(key, out);

@@ -1,11 +1,12 @@
 //! Where an attempt's events come from, and what its acts do. What follows on what is said in `attempt`.
 
 use super::Starter;
-use super::attempt::{Act, Event, next};
+use super::attempt::{Act, Event, State, next};
+use super::connect::RankEnds;
 use super::held::Settled;
 use super::job::not_a_string;
 use super::lookups::Answer;
-use super::streams::StreamKey;
+use super::streams::DRAIN_MAX;
 use super::table::{AttemptKey, Process, Report};
 use super::timers::Timer;
 use crate::launch::{Launched, Launcher, Plan, Refused};
@@ -15,7 +16,6 @@ use dc_model::{Attempt, LaunchStage, Outcome};
 use nix::libc::{SIGCONT, SIGINT, SIGKILL, SIGTERM};
 use nix::unistd::Pid;
 use std::ffi::CString;
-use std::os::fd::AsFd;
 use std::time::Instant;
 
 /// A launch, as far as it is made.
@@ -23,8 +23,8 @@ use std::time::Instant;
 pub(super) struct Made<T> {
     /// The process.
     pub it: T,
-    /// Our ends of its pipes.
-    pub streams: [StreamKey; 2],
+    /// Its streams.
+    pub ends: RankEnds,
     /// Its own environment and arguments.
     pub strings: [Vec<CString>; 2],
 }
@@ -110,7 +110,11 @@ impl Starter {
 
     fn try_launch(&mut self, key: AttemptKey) -> Result<Process, Refused> {
         let made = self.make(key, |launcher, plan| launcher.launch(plan))?;
-        let process = Process { pid: made.it.pid, since: Instant::now(), streams: made.streams };
+        let process = Process { pid: made.it.pid, since: Instant::now(), streams: made.ends.streams };
+        if let Some(entry) = self.table.get_mut(key) {
+            entry.own_files = made.ends.own;
+        }
+        self.want_first_input(key);
         self.on_launched(key, &made.it);
         Ok(process)
     }
@@ -131,10 +135,9 @@ impl Starter {
             .map(|arg| CString::new(&arg[..]))
             .collect::<Result<_, _>>()
             .map_err(not_a_string)?;
-        let (ends, streams) = self
-            .streams
-            .open(launch)
-            .map_err(|errno| Refused { stage: LaunchStage::Pipes, errno: errno as i32 })?;
+        let ends = self.connect(key)?;
+        let (Some(entry), Some(job)) = (self.table.get(key), &self.job) else { return Err(gone) };
+        let launch = &entry.launch;
         let plan = Plan {
             program: &job.program,
             argv: [&job.argv, &args],
@@ -142,15 +145,16 @@ impl Starter {
             cwd: job.cwd.as_deref(),
             cpus: &launch.cpus,
             numa: launch.numa.filter(|_| job.prefers_memory),
-            stdout: ends.stdout.as_fd(),
-            stderr: ends.stderr.as_fd(),
+            stdin: ends.stdin(),
+            stdout: ends.stdout(),
+            stderr: ends.stderr(),
             mask: &self.rank_mask,
             files_max: job.files_max,
         };
         match how(&mut self.launcher, &plan) {
-            Ok(it) => Ok(Made { it, streams, strings: [own, args] }),
+            Ok(it) => Ok(Made { it, ends, strings: [own, args] }),
             Err(refused) => {
-                self.streams.discard(streams);
+                self.disconnect(key, ends.streams);
                 Err(refused)
             }
         }
@@ -215,7 +219,7 @@ impl Starter {
         self.signal(key);
     }
 
-    fn kill_group(&mut self, key: AttemptKey) {
+    pub(super) fn kill_group(&mut self, key: AttemptKey) {
         let Some(process) = self.table.get(key).and_then(|entry| entry.process) else { return };
         let _ = signal_group(process.pid, SIGKILL as u8);
         let _ = signal_process(process.pid, SIGKILL as u8);
@@ -229,16 +233,39 @@ impl Starter {
         self.free_follower(key);
         self.orphans.want_look();
         let now = Instant::now();
-        for stream in process.streams {
+        for stream in process.streams.into_iter().flatten() {
             self.streams.on_rank_ended(stream, now, &mut self.output, &mut self.timers);
+        }
+        self.feeds.end(key);
+        if self.drains.holds(key) {
+            let entry = self.table.get(key);
+            let counts = entry.is_some_and(|entry| {
+                entry.verdict.is_none() && entry.report.is_some_and(|r| r.outcome.success() && !r.stopped)
+            });
+            self.drains.on_rank_ended(key, counts);
+            self.timers.set(now + DRAIN_MAX, Timer::DrainOver(key));
         }
     }
 
     /// The progress is in memory, and a result that is not there is one call: the rest is looked up off the loop.
     fn look_up(&mut self, key: AttemptKey) -> Option<Event> {
+        if self.drains.holds(key) {
+            // What it wrote is not all in its place yet: looked up when it is.
+            return None;
+        }
         let (Some(entry), Some(job)) = (self.table.get_mut(key), &mut self.job) else { return None };
         let Launch { subtask, attempt, rank, .. } = *entry.launch;
+        let own_files = std::mem::take(&mut entry.own_files);
         let report = entry.report.as_mut()?;
+        if report.outcome.success()
+            && let Some(trouble) = own_files.iter().find_map(|file| file.check_room().err())
+        {
+            entry.verdict.get_or_insert((LaunchStage::Output, trouble.errno as i32));
+            self.control.notice(trouble.text);
+        }
+        if let (Some((stage, errno)), false) = (entry.verdict, report.stopped) {
+            report.outcome = Outcome::NotLaunched { stage, errno };
+        }
         let progress = job.slots.as_ref().and_then(|slots| slots.read(rank));
         if let Some(progress) = progress.filter(|p| (p.subtask, p.attempt) == (subtask, attempt)) {
             report.progress_cells = progress.cells;
@@ -308,6 +335,7 @@ impl Starter {
             Timer::HalfGrace(key) => self.on_event(key, Event::HalfGraceOver),
             Timer::Look(key) => self.on_look(key, now),
             Timer::Drain(key) => self.streams.on_drain_over(key, &mut self.output),
+            Timer::DrainOver(key) => self.drains.on_time_over(key),
         }
     }
 
@@ -327,6 +355,18 @@ impl Starter {
                     }
                     self.on_event(key, Event::Found);
                 }
+                Answer::Drained { key, failed } => {
+                    let is_last = self.drains.on_drained(key);
+                    failed.into_iter().for_each(|failed| self.on_stream_failed(key, failed));
+                    let is_over = self.table.get(key).is_some_and(|entry| entry.state == State::Looking);
+                    if is_last
+                        && is_over
+                        && let Some(event) = self.look_up(key)
+                    {
+                        self.on_event(key, event);
+                    }
+                }
+                Answer::Hungry { key, at } => self.on_hungry(key, at),
                 Answer::Notice(text) => self.control.notice(text),
             }
         }

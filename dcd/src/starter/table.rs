@@ -3,13 +3,15 @@
 use super::attempt::State;
 use super::streams::StreamKey;
 use dc_model::wire::{FromStarter, Launch};
-use dc_model::{Attempt, Outcome, Restart, ResultMeta, SubtaskId};
+use dc_model::{Attempt, LaunchStage, Outcome, Restart, ResultMeta, SubtaskId};
 use nix::unistd::Pid;
 use slotmap::{SlotMap, new_key_type};
 use std::collections::HashMap;
 use std::time::Instant;
 
 use super::env::Origin;
+use super::files::OwnFile;
+use std::sync::Arc;
 
 new_key_type! {
     /// Names an attempt for good.
@@ -59,7 +61,7 @@ pub struct Process {
     /// When its exec had succeeded.
     pub since: Instant,
     /// Its pipes.
-    pub streams: [StreamKey; 2],
+    pub streams: [Option<StreamKey>; 2],
 }
 
 /// An attempt that is not over.
@@ -81,6 +83,10 @@ pub struct Entry {
     pub told_started: bool,
     /// The signal dcrun wants it stopped with.
     pub signal: u8,
+    /// What failed of its streams, and why: however it ends, it failed.
+    pub verdict: Option<(LaunchStage, i32)>,
+    /// The files that it writes by itself.
+    pub own_files: Vec<Arc<OwnFile>>,
     /// What is known of its end.
     pub report: Option<Report>,
 }
@@ -130,6 +136,8 @@ impl Table {
             process: None,
             told_started: false,
             signal: 0,
+            verdict: None,
+            own_files: Vec::new(),
             report: None,
         });
         self.by_subtask.insert(subtask, key);

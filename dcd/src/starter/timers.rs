@@ -17,6 +17,8 @@ pub enum Timer {
     Look(AttemptKey),
     /// A stream whose rank has ended is closed.
     Drain(StreamKey),
+    /// Streams of an ended rank that are drained beside the loop are closed.
+    DrainOver(AttemptKey),
 }
 
 /// All timers.

@@ -60,6 +60,7 @@ impl Job {
             ranks: 16,
             grace_ms: 30_000,
             openmp: false,
+            streams: dc_model::wire::StreamPlan::default(),
             limits: None,
         };
         change(&mut hello);

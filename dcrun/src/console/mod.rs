@@ -2,7 +2,6 @@
 //! put commands into its mailbox, so that a reader who does not read never delays a decision.
 
 mod bar;
-mod label;
 mod screen;
 mod streams;
 

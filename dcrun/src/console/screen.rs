@@ -1,7 +1,7 @@
 //! The console's thread: commands and output in, bytes out.
 
 use super::bar::Bar;
-use super::label;
+use dcd::label;
 use super::streams::{Streams, write_all};
 use super::{Command, Events, Setup, Style, Told};
 use crate::mailbox::Mailbox;

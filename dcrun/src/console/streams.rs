@@ -1,6 +1,6 @@
 //! dcrun's standard output and standard error: few, large writes, in order also where both are the same file.
 
-use super::label::Cursor;
+use dcd::label::Cursor;
 use dc_model::wire::Output;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

@@ -5,6 +5,7 @@ use super::memory;
 use super::options::{Bind, FailurePolicy, JobOptions, MergeKind, MergeTarget};
 use super::record::{DomainIdentity, DomainKind, JobRecord};
 use super::section;
+use super::streams::StreamOptions;
 use super::subtasks::Subtasks;
 use crate::hash::{ContentHash, FileIdentity};
 use dc_model::codec::{DecodeError, Reader, Writer};
@@ -14,7 +15,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// The tags of sections and their names, as `docs/spool-format.md` lists them.
-pub const SECTIONS: [(u16, &str); 13] = [
+pub const SECTIONS: [(u16, &str); 14] = [
     (NAME, "name"),
     (KERNEL, "kernel"),
     (ARGV, "argv"),
@@ -24,6 +25,7 @@ pub const SECTIONS: [(u16, &str); 13] = [
     (MERGES, "merges"),
     (DOMAIN, "domain"),
     (SUBTASKS, "subtasks"),
+    (STREAMS, "streams"),
     (RESTART_ON, "restart-on"),
     (WARNING, "warning"),
     (LIMITS, "limits"),
@@ -39,6 +41,7 @@ const OPTIONS: u16 = 6;
 const MERGES: u16 = 7;
 const DOMAIN: u16 = 8;
 const SUBTASKS: u16 = 9;
+const STREAMS: u16 = 0x10;
 const MEMORY: u16 = 0x30;
 
 /// Bits of a run of subtasks: what it has besides cost and cores.
@@ -64,6 +67,9 @@ pub(super) fn encode(job: &JobRecord) -> Vec<u8> {
         });
     }
     section::put(w, SUBTASKS, |w| put_subtasks(w, &job.subtasks));
+    if job.options.streams != StreamOptions::default() {
+        section::put(w, STREAMS, |w| job.options.streams.encode(w));
+    }
     let FailurePolicy { restart_on, warning } = job.options.failure;
     if restart_on != RestartOn::default() {
         section::put(w, RESTART_ON, |w| w.u8(restart_on.bits()));
@@ -91,6 +97,7 @@ struct Parts {
     merges: Option<Vec<MergeTarget>>,
     domain: Option<DomainIdentity>,
     subtasks: Option<Subtasks>,
+    streams: StreamOptions,
     failure: FailurePolicy,
     limits: Option<Limits>,
     memory: Option<Vec<(u32, u64)>>,
@@ -109,6 +116,7 @@ pub(super) fn decode(uuid: JobUuid, payload: &[u8]) -> Result<JobRecord, DecodeE
             MERGES => parts.merges = Some(get_merges(r)?),
             DOMAIN => parts.domain = Some(get_domain(r)?),
             SUBTASKS => parts.subtasks = Some(get_subtasks(r)?),
+            STREAMS => parts.streams = StreamOptions::decode(r)?,
             RESTART_ON => parts.failure.restart_on = get_restart_on(r)?,
             WARNING => parts.failure.warning = Some(get_warning(r)?),
             LIMITS => parts.limits = Some(Limits::decode(r)?),
@@ -131,6 +139,7 @@ pub(super) fn decode(uuid: JobUuid, payload: &[u8]) -> Result<JobRecord, DecodeE
         limits: parts.limits,
         options: JobOptions {
             merges: parts.merges.ok_or(missing)?,
+            streams: parts.streams,
             failure: parts.failure,
             ..parts.options.ok_or(missing)?
         },
@@ -184,6 +193,7 @@ fn get_options(r: &mut Reader<'_>) -> Result<JobOptions, DecodeError> {
         time_limit_ms,
         grace_ms: r.u64()?,
         merges: Vec::new(),
+        streams: StreamOptions::default(),
         failure: FailurePolicy::default(),
     })
 }

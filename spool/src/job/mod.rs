@@ -6,11 +6,13 @@ mod memory;
 mod options;
 mod record;
 mod section;
+mod streams;
 mod subtasks;
 
 pub use codec::SECTIONS;
 pub use options::{Bind, FailurePolicy, JobOptions, MergeKind, MergeTarget, Warning};
 pub use record::{DomainIdentity, DomainKind, JobRecord};
+pub use streams::{Found, InputFrom, OutputTo, StreamOptions};
 pub use subtasks::{SUBTASKS_MAX, Subtasks};
 
 use crate::files::{Dir, FileError, shown};

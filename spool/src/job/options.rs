@@ -1,5 +1,6 @@
 //! What was asked for on the command line and still counts when the job is gone on with.
 
+use super::streams::StreamOptions;
 use dc_model::RestartOn;
 use std::path::PathBuf;
 
@@ -28,6 +29,8 @@ pub struct JobOptions {
     pub grace_ms: u64,
     /// What becomes of the results; several targets are written in this order.
     pub merges: Vec<MergeTarget>,
+    /// Where the ranks' streams go and come from.
+    pub streams: StreamOptions,
     /// What is done about failures.
     pub failure: FailurePolicy,
 }

@@ -29,6 +29,7 @@ fn small() -> JobRecord {
             time_limit_ms: None,
             grace_ms: 30_000,
             merges: Vec::new(),
+            streams: StreamOptions::default(),
             failure: Default::default(),
         },
         domain: None,
@@ -61,6 +62,14 @@ fn full() -> JobRecord {
                 MergeTarget { kind: MergeKind::Concat, path: "/a".into(), fill: None },
                 MergeTarget { kind: MergeKind::Grid, path: "/b.npy".into(), fill: Some("-1e20".to_owned()) },
             ],
+            streams: StreamOptions {
+                stdout: Some(OutputTo::File(b"out.%t\xff".to_vec())),
+                stderr: Some(OutputTo::Nowhere),
+                stdin: InputFrom::Own(3),
+                found: Found::File { path: "/in".into(), offset: 7 },
+                unbuffered: true,
+                result_stdout: true,
+            },
             failure: FailurePolicy {
                 restart_on: RestartOn::NONE,
                 warning: Some(Warning { signal: 10, leaders_only: true, before_ms: 60_000 }),
@@ -71,6 +80,23 @@ fn full() -> JobRecord {
         limits: Some(Limits { umask: 0o22, list: vec![Limit { resource: 7, soft: 1, hard: 2 }] }),
         subtasks: Subtasks::from_list(subtasks).unwrap(),
         ..small()
+    }
+}
+
+/// All ways of saying where input comes from.
+fn with_streams(stdin: InputFrom, found: Found) -> JobRecord {
+    let streams = StreamOptions { stdin, found, unbuffered: true, ..StreamOptions::default() };
+    JobRecord { options: JobOptions { streams, ..small().options }, ..small() }
+}
+
+#[test]
+fn all_inputs_are_read_back() {
+    let file = InputFrom::File(b"in.%T".to_vec());
+    for stdin in [InputFrom::Default, InputFrom::Nowhere, InputFrom::OwnForAll, file] {
+        for found in [Found::Nothing, Found::Stream] {
+            let job = with_streams(stdin.clone(), found);
+            assert_eq!(decode(&encode(&job)).unwrap(), job);
+        }
     }
 }
 

@@ -29,7 +29,7 @@ pub enum ResultError {
 }
 
 /// The results of one job.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Results {
     dir: Dir,
     job: JobUuid,

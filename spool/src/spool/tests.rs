@@ -29,6 +29,7 @@ fn job() -> JobRecord {
             time_limit_ms: None,
             grace_ms: 30_000,
             merges: Vec::new(),
+            streams: Default::default(),
             failure: Default::default(),
         },
         domain: None,

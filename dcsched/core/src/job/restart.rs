@@ -1,6 +1,6 @@
 //! The restart policy: what becomes of a subtask whose attempt failed. A pure function, to be replaced in the source.
 
-use dc_model::{Cause, LaunchStage, Outcome, RestartOn};
+use dc_model::{Cause, Outcome, RestartOn};
 
 /// Whether a failed attempt is of a kind that is tried again, as long as there are restarts left.
 ///
@@ -13,7 +13,7 @@ pub fn is_worthwhile(outcome: Outcome, advanced: bool, restart_on: RestartOn) ->
     let cause = match outcome {
         Outcome::Signalled(_) | Outcome::OutOfMemory => Cause::Signal,
         Outcome::Exited(_) => Cause::Exit,
-        Outcome::NotLaunched { stage: LaunchStage::Exec, .. } => return false,
+        Outcome::NotLaunched { stage, .. } if !stage.may_pass() => return false,
         Outcome::NotLaunched { .. } => Cause::Node,
     };
     restart_on.has(cause) || (advanced && restart_on.has(Cause::Progress))
@@ -22,11 +22,13 @@ pub fn is_worthwhile(outcome: Outcome, advanced: bool, restart_on: RestartOn) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dc_model::LaunchStage;
 
     #[test]
     fn policy() {
         let exec = Outcome::NotLaunched { stage: LaunchStage::Exec, errno: 2 };
         let clone = Outcome::NotLaunched { stage: LaunchStage::Clone, errno: 11 };
+        let full = Outcome::NotLaunched { stage: LaunchStage::Output, errno: 28 };
         let default = "signal,node,progress";
         for (outcome, advanced, restart_on, expected) in [
             (Outcome::Signalled(9), false, default, true),
@@ -45,6 +47,7 @@ mod tests {
             (Outcome::Signalled(9), true, "progress", true),
             (exec, true, "signal,node,progress,exit", false),
             (clone, false, "signal,exit", false),
+            (full, true, "signal,node,progress,exit", false),
         ] {
             let got = is_worthwhile(outcome, advanced, RestartOn::parse(restart_on).unwrap());
             assert_eq!(got, expected, "{outcome:?} advanced {advanced} --restart-on {restart_on}");
