@@ -44,6 +44,26 @@ pub struct Cli {
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     pub fill: Option<String>,
 
+    /// Write standard output into this file, standard error too unless -e is given; none: nowhere
+    #[arg(short = 'o', long, value_name = "PATTERN")]
+    pub output: Option<OsString>,
+
+    /// Write standard error into this file; none: nowhere
+    #[arg(short = 'e', long, value_name = "PATTERN")]
+    pub error: Option<OsString>,
+
+    /// Whom dcrun's standard input is for, or the file that is every rank's
+    #[arg(short = 'i', long, value_name = "none|N|all|FILE", allow_negative_numbers = true)]
+    pub input: Option<OsString>,
+
+    /// Pass output on as it is read, not line by line
+    #[arg(short = 'u', long)]
+    pub unbuffered: bool,
+
+    /// Make what a subtask writes to standard output its result
+    #[arg(long, value_name = "stdout")]
+    pub result: Option<ResultWord>,
+
     /// Put the rank before each line of output
     #[arg(short = 'l', long)]
     pub label: bool,
@@ -127,6 +147,13 @@ pub struct Cli {
     /// The program to run and its arguments
     #[arg(value_name = "KERNEL [ARGS]", trailing_var_arg = true)]
     pub kernel: Vec<OsString>,
+}
+
+/// The words of `--result`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum ResultWord {
+    /// Standard output
+    Stdout,
 }
 
 /// The words of `--bind`.

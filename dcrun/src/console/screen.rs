@@ -1,13 +1,13 @@
 //! The console's thread: commands and output in, bytes out.
 
 use super::bar::Bar;
-use dcd::label;
 use super::streams::{Streams, write_all};
 use super::{Command, Events, Setup, Style, Told};
 use crate::mailbox::Mailbox;
 use crate::show::progress::Progress;
 use crate::words;
 use dc_model::wire::{FrameBuffer, Output};
+use dcd::label;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read};

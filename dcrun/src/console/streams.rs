@@ -1,7 +1,7 @@
 //! dcrun's standard output and standard error: few, large writes, in order also where both are the same file.
 
-use dcd::label::Cursor;
 use dc_model::wire::Output;
+use dcd::label::Cursor;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::fstat;

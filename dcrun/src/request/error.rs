@@ -82,6 +82,30 @@ pub enum RequestError {
         /// Its value.
         given: String,
     },
+    /// A file name's pattern that cannot be read.
+    #[error("{option} {}: {why}", given.escape_debug())]
+    Pattern {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        given: String,
+        /// What is wrong with it.
+        why: dc_model::pattern::PatternError,
+    },
+    /// `-i` with a number that no rank has.
+    #[error("-i {}: there is no such rank; for a file of that name give ./{}", given.escape_debug(), given.escape_debug())]
+    InputRank {
+        /// Its value.
+        given: String,
+    },
+    /// Standard output as the result, and in a file.
+    #[error(
+        "--result stdout and -o exclude each other: standard output goes to one place; -e takes standard error"
+    )]
+    ResultIsNoFile,
+    /// Bytes onto a grid of numbers.
+    #[error("--result stdout gives bytes, and --merge grid: needs numbers; give --merge concat:FILE")]
+    ResultIsNoGrid,
     /// An option that a resumed job cannot be given anew.
     #[error("{option} cannot be given with --resume: the job goes on as it was started")]
     FixedAtStart {

@@ -2,6 +2,7 @@
 
 mod error;
 mod failure;
+mod streams;
 
 pub use error::RequestError;
 pub use failure::check_warning;
@@ -9,7 +10,7 @@ pub use failure::check_warning;
 use crate::cli::{BindWord, Cli};
 use dc_model::RestartOn;
 use dc_model::domain::{Meaning, SIDE_MAX};
-use dc_spool::job::{JobOptions, Warning};
+use dc_spool::job::{JobOptions, StreamOptions, Warning};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -40,6 +41,8 @@ pub struct Request {
 pub struct View {
     /// The rank before each line.
     pub label: bool,
+    /// Output is passed on as it is read.
+    pub unbuffered: bool,
     /// How much is said.
     pub verbosity: Verbosity,
     /// Events as JSON: not at all, to the default stream, or to a file.
@@ -115,6 +118,8 @@ pub struct NewJob {
     pub bind: Option<BindWord>,
     /// Whether ranks may share cores.
     pub oversubscribe: bool,
+    /// Where the ranks' streams go and come from.
+    pub streams: StreamOptions,
 }
 
 /// Where the subtasks come from.
@@ -184,6 +189,7 @@ impl View {
     /// Takes over from a job's start what was not said anew.
     pub fn inherit(&mut self, options: &JobOptions) {
         self.label |= options.label;
+        self.unbuffered |= options.streams.unbuffered;
         self.keep |= options.keep;
         self.warning = self.warning.or(options.failure.warning);
         self.time_limit = self.time_limit.or(options.time_limit_ms.map(Duration::from_millis));
@@ -225,6 +231,7 @@ fn view(cli: &Cli, grace: Option<&OsStr>) -> Result<View, RequestError> {
     }
     Ok(View {
         label: cli.label,
+        unbuffered: cli.unbuffered,
         verbosity,
         json: cli.json.clone(),
         time_limit: cli.time.as_deref().map(time_limit).transpose()?.flatten(),
@@ -266,6 +273,10 @@ fn check_resume(cli: &Cli) -> Result<(), RequestError> {
         ("--split", cli.split.is_some()),
         ("--subtasks", cli.subtasks.is_some()),
         ("--merge", cli.merge.is_some()),
+        ("-o", cli.output.is_some()),
+        ("-e", cli.error.is_some()),
+        ("-i", cli.input.is_some()),
+        ("--result", cli.result.is_some()),
         ("-J", cli.job_name.is_some()),
         ("-D", cli.chdir.is_some()),
         ("--restarts", cli.restarts.is_some()),
@@ -287,6 +298,8 @@ fn new_task(cli: Cli) -> Result<Task, RequestError> {
     }
     let ranks = count("-n", cli.ntasks.as_deref(), RequestError::ZeroRanks)?;
     let cores = count("-c", cli.cores.as_deref(), RequestError::ZeroCores)?.unwrap_or(1);
+    let merge = cli.merge.clone().map(merge).transpose()?;
+    let streams = streams::streams(&cli, merge.as_ref())?;
     let keep_going = failure::keep_going(&cli)?;
     let work = match (cli.domain, cli.subtasks) {
         (Some(given), _) => {
@@ -296,7 +309,6 @@ fn new_task(cli: Cli) -> Result<Task, RequestError> {
         (None, Some(file)) => Work::List { file },
         (None, None) => Work::Plain,
     };
-    let merge = cli.merge.map(merge).transpose()?;
     match merge.as_ref().map(|merge| merge.kind) {
         Some(MergeKind::Grid) if !matches!(work, Work::Domain { .. }) => {
             return Err(RequestError::GridWithoutDomain);
@@ -321,6 +333,7 @@ fn new_task(cli: Cli) -> Result<Task, RequestError> {
         keep_going,
         bind: cli.bind,
         oversubscribe: cli.oversubscribe,
+        streams,
     };
     if !cli.plan {
         return Ok(Task::Run { job, spool: cli.spool });

@@ -1,6 +1,7 @@
 //! The run of a job: events in, the core's decisions out. Here is the loop, and what it waits for; what each thing that
 //! comes in means is in `on.rs`, what each decision asks for in `perform.rs`, what is told of it in `tell.rs`.
 
+mod input;
 pub mod journal;
 mod leave;
 mod merge;
@@ -27,6 +28,7 @@ use dc_spool::job::JobRecord;
 use dc_spool::progress::Slots;
 use dc_spool::spool::Spool;
 use dcsched_core::job::{Action, Event, Job};
+use input::Input;
 use journal::Journal;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use pulse::Pulse;
@@ -48,6 +50,10 @@ pub enum Notice {
     Console(console::Told),
     /// The merge has ended.
     Merged(Result<Vec<PathBuf>, String>),
+    /// Standard input was read; nothing is its end.
+    Input(std::io::Result<Vec<u8>>),
+    /// What the starter would have told of a launch that was not made.
+    Refused(Box<FromStarter>),
 }
 
 impl From<journal::Told> for Notice {
@@ -67,6 +73,7 @@ pub struct Run {
     dir: Dir,
     view: View,
     named_spool: bool,
+    stdin_missed: bool,
 
     began: Instant,
     events: VecDeque<Event>,
@@ -95,6 +102,8 @@ pub struct Run {
     /// Starters whose output was attached, and those whose output is at its end.
     outputs: (u32, u32),
 
+    /// Standard input, where ranks are sent it.
+    input: Option<Input>,
     tally: Tally,
     window: Window,
     pulse: Pulse,
@@ -126,12 +135,27 @@ impl Run {
         signals: Signals,
         began: Instant,
     ) -> std::io::Result<Self> {
-        let Ready { record, job, spool, writer, crew, hello, domain, named_spool, claimed, .. } = ready;
+        let Ready {
+            record,
+            job,
+            spool,
+            writer,
+            crew,
+            hello,
+            domain,
+            named_spool,
+            claimed,
+            stdin_kept_bytes,
+            stdin_missed,
+            ..
+        } = ready;
         let mailbox = Mailbox::new()?;
         let told = mailbox.clone();
         let has_events = !matches!(events, console::Events::None);
         let style = match view.verbosity {
             Verbosity::Quiet => console::Style::None,
+            // A line without an end is shown at once, and a bar has no place below it.
+            _ if console::can_draw() && view.unbuffered => console::Style::None,
             _ if console::can_draw() => console::Style::Bar,
             _ => console::Style::Lines,
         };
@@ -144,6 +168,7 @@ impl Run {
         link.greet(hello.clone());
         link.flush();
         Ok(Self {
+            input: Input::new(&hello.streams.stdin, stdin_kept_bytes, mailbox.clone()),
             tally: Tally::new(&job, slots_at_once),
             window: Window::new(slots_at_once, 0),
             pulse: Pulse::new(style, has_events),
@@ -157,6 +182,7 @@ impl Run {
             spool: Some(spool),
             view,
             named_spool,
+            stdin_missed,
             began,
             events: VecDeque::new(),
             actions: Vec::new(),
@@ -210,6 +236,7 @@ impl Run {
     /// Lets the core decide on all that has come in, then sends what follows from it, each way in one go.
     fn settle(&mut self) {
         self.decide();
+        self.serve_input();
         if let Some(link) = &mut self.link {
             link.flush();
         }

@@ -48,6 +48,11 @@ impl Run {
                 self.events.push_back(Event::Stop { reason: StopReason::Error });
             }
             Notice::Console(told) => self.on_console(told),
+            Notice::Input(read) => {
+                let trouble = self.input.as_mut().and_then(|input| input.on_read(read));
+                trouble.into_iter().for_each(|text| self.console.say(text));
+            }
+            Notice::Refused(message) => self.on_message(*message),
             Notice::Merged(result) => {
                 self.tell_merged(&result);
                 self.events.push_back(Event::MergeEnded { ok: result.is_ok() });
@@ -138,6 +143,7 @@ impl Run {
                 let running = self.job.running(subtask).filter(|running| running.attempt == attempt);
                 let rank = running.map(|running| running.rank);
                 self.verdict = None;
+                self.on_input_ended(Some(subtask));
                 self.events.push_back(Event::Ended {
                     subtask,
                     attempt,
@@ -167,6 +173,12 @@ impl Run {
                     ));
                 }
             }
+            FromStarter::WantInput { subtask, attempt, at, room } => {
+                let runs = self.job.running(subtask).is_some_and(|running| running.attempt == attempt);
+                if let Some(input) = self.input.as_mut().filter(|_| runs) {
+                    input.on_want(subtask, attempt, at, room);
+                }
+            }
             FromStarter::Notice { text } => self.say_if_not_quiet(text),
         }
     }
@@ -177,6 +189,7 @@ impl Run {
         let pid = link.pid();
         let end = link.bury();
         self.starter_dies_ns = None;
+        self.on_input_ended(None);
         if let Err(error) = dcd::sweep::kill_descendants(&[]) {
             self.console.say(format!("not all processes of the job could be ended: {error}"));
         }

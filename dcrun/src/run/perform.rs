@@ -4,10 +4,13 @@ use super::merge::{Merge, parts};
 use super::neighbours::Telling;
 use super::starter::Link;
 use super::{Notice, Run};
-use dc_model::wire::{Launch, ToStarter};
-use dc_model::{Record, StopReason, exit};
+use dc_model::wire::{FromStarter, Launch, ToStarter};
+use dc_model::{Attempt, LaunchStage, Outcome, Record, StopReason, SubtaskId, exit};
 use dcsched_core::job::{Action, Event};
 use std::os::fd::AsFd;
+
+/// How much input may wait on its way to the starter, with decisions behind it.
+const INPUT_UNSENT_BYTES_MAX: usize = 1 << 20;
 
 impl Run {
     /// Does it.
@@ -18,6 +21,9 @@ impl Run {
             Action::Launch { subtask, attempt, rank, placement, before, after } => {
                 let Some(what) = self.record.subtasks.get(subtask) else { return };
                 self.window.on_launch();
+                if self.refuse_without_input(subtask, attempt) {
+                    return;
+                }
                 if self.telling == Telling::NotYet {
                     self.telling = Telling::Due;
                 }
@@ -70,7 +76,54 @@ impl Run {
         self.records.push((seq, record));
     }
 
+    /// A subtask whose input is not kept to its beginning is not started: it would be given another one.
+    fn refuse_without_input(&self, subtask: SubtaskId, attempt: Attempt) -> bool {
+        let Some(input) = self.input.as_ref().filter(|input| input.is_lost_for(subtask)) else {
+            return false;
+        };
+        self.console.say(format!(
+            "the standard input of subtask {subtask} was longer than the {} bytes that are kept, and cannot be given \
+             again: DC_STDIN_KEEP keeps more, and a file (-i FILE or < FILE) needs no keeping",
+            input.kept_bytes_max()
+        ));
+        let outcome = Outcome::NotLaunched { stage: LaunchStage::Input, errno: nix::libc::ENODATA };
+        self.mailbox.push(Notice::Refused(Box::new(FromStarter::Ended {
+            subtask,
+            attempt,
+            outcome,
+            ran_ns: 0,
+            stopped: false,
+            checkpoint: None,
+            progress_cells: 0,
+            result: None,
+            memory_short: false,
+        })));
+        true
+    }
+
+    /// Sends ranks what they take of standard input, until the way is full: then that wakes the loop.
+    pub(super) fn serve_input(&mut self) {
+        let (Some(input), Some(link)) = (&mut self.input, &mut self.link) else { return };
+        loop {
+            let is_cut = input.serve(|message| {
+                link.send(message);
+                link.unsent_bytes() < INPUT_UNSENT_BYTES_MAX
+            });
+            link.flush();
+            if !is_cut || link.has_unsent() {
+                return;
+            }
+        }
+    }
+
+    /// A rank has ended, or all have: they take no more input.
+    pub(super) fn on_input_ended(&mut self, subtask: Option<SubtaskId>) {
+        self.input.iter_mut().for_each(|input| input.on_ended(subtask));
+    }
+
     fn start_starter(&mut self) {
+        // Its forerunner may have opened any file.
+        self.hello.streams.fresh = false;
         match Link::start(&self.exe, self.slots.as_fd(), self.record.uuid) {
             Ok((mut link, output)) => {
                 link.greet(self.hello.clone());

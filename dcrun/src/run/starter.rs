@@ -72,6 +72,12 @@ impl Link {
         self.sent = 0;
     }
 
+    /// How much waits to be sent.
+    #[must_use]
+    pub fn unsent_bytes(&self) -> usize {
+        self.out.len() - self.sent
+    }
+
     /// Whether something waits to be sent.
     #[must_use]
     pub fn has_unsent(&self) -> bool {

@@ -8,7 +8,7 @@ use crate::request::Verbosity;
 use crate::setup::plan::Plan;
 use crate::show::failure::{self, Failure, Then};
 use crate::show::{self, amount, state};
-use dc_model::{Attempt, Cause, LaunchStage, Outcome, Rank, Record, Restart, StopReason, SubtaskId};
+use dc_model::{Attempt, Cause, Outcome, Rank, Record, Restart, StopReason, SubtaskId};
 use dcsched_core::job::JobPhase;
 use dcsched_core::job::{NextStart, is_worthwhile};
 use std::path::PathBuf;
@@ -64,6 +64,12 @@ impl Run {
             ));
         }
         let uuid = self.record.uuid.to_string();
+        if self.stdin_missed {
+            self.console.say(
+                "the job's standard input was a pipe, which is gone: who reads it finds it empty; give it again with \
+                 dcrun --resume DIR < FILE",
+            );
+        }
         self.event(|| Event::Job { spool: &spool, uuid: &uuid, pid: std::process::id(), epoch, completed });
     }
 
@@ -126,7 +132,7 @@ impl Run {
         let then = match (retry, outcome) {
             (true, _) if self.is_stopping() => Then::Stopping,
             (true, _) => Then::Restart(from),
-            (false, Outcome::NotLaunched { stage: LaunchStage::Exec, .. }) => Then::CannotExecute,
+            (false, Outcome::NotLaunched { stage, .. }) if !stage.may_pass() => Then::CannotExecute,
             (false, _) if !is_worthwhile(outcome, advanced, restart_on) => match outcome {
                 Outcome::Exited(_) if restart_on.has(Cause::Progress) => Then::NoAdvance,
                 _ => Then::NotAsked(restart_on),

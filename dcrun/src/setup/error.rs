@@ -32,6 +32,20 @@ pub enum SetupError {
         /// Why.
         source: io::Error,
     },
+    /// Input for a rank that there is not.
+    #[error("-i {rank}: there are {total} subtasks, numbered from 0; give a smaller number, all or none")]
+    InputRank {
+        /// Which.
+        rank: u32,
+        /// So many there are.
+        total: u32,
+    },
+    /// `DC_STDIN_KEEP` that is no number of bytes.
+    #[error("DC_STDIN_KEEP={}: not a number of bytes, with or without K, M or G", given.escape_debug())]
+    StdinKeep {
+        /// Its value.
+        given: String,
+    },
     /// The domain's file is not a domain.
     #[error("{}: {source}", shown(path))]
     Domain {

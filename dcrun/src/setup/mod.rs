@@ -10,6 +10,7 @@ mod new;
 mod place_of_files;
 pub mod plan;
 mod resume;
+mod stdin;
 mod work;
 
 pub use claim::Claimed;
@@ -19,9 +20,10 @@ pub use new::{new, plan_only};
 pub use resume::{Resumption, resume};
 
 use crate::request::View;
-use dc_model::wire::Hello;
+use dc_model::pattern::Pattern;
+use dc_model::wire::{Hello, Sink, Source, StreamPlan};
 use dc_model::{Domain, Limits, Subtask, Topology};
-use dc_spool::job::{Bind as RecordBind, DomainKind, JobRecord};
+use dc_spool::job::{Bind as RecordBind, DomainKind, JobRecord, OutputTo};
 use dc_spool::journal::Writer;
 use dc_spool::spool::Spool;
 use dcsched_core::job::{Job, JobSpec, Need};
@@ -81,6 +83,10 @@ pub struct Ready {
     pub has_costs: bool,
     /// Whether the user named the directory.
     pub named_spool: bool,
+    /// Bytes of standard input that are kept for another attempt.
+    pub stdin_kept_bytes: u64,
+    /// The job's standard input was a pipe, and is not there any more.
+    pub stdin_missed: bool,
     /// Which CPUs it uses, and who else does.
     pub claimed: Claimed,
     /// An OpenMP variable that the user has set against the cores of a rank.
@@ -121,7 +127,7 @@ fn spec(record: &JobRecord, topology: Topology) -> JobSpec {
 }
 
 /// The starter's first message.
-fn hello(record: &JobRecord, spool: &Spool, view: &View, openmp: bool) -> Hello {
+fn hello(record: &JobRecord, spool: &Spool, view: &View, openmp: bool, stdin: Source) -> Hello {
     let mut env = record.env.clone();
     let mut set = |name: &str, value: &[u8]| env.push([name.as_bytes(), b"=", value].concat());
     set("DC_JOB_NAME", record.name.as_bytes());
@@ -142,8 +148,47 @@ fn hello(record: &JobRecord, spool: &Spool, view: &View, openmp: bool) -> Hello 
         ranks: record.options.ranks,
         grace_ms: view.grace().as_millis() as u64,
         openmp,
+        streams: StreamPlan {
+            unbuffered: view.unbuffered,
+            label: view.label,
+            lanes_are_subtasks: record.options.ranks == record.subtasks.len(),
+            fresh: false,
+            ..streams(record, stdin)
+        },
         limits: None,
     }
+}
+
+/// What was asked for of streams, as the starter is told.
+fn streams(record: &JobRecord, stdin: Source) -> StreamPlan {
+    let asked = &record.options.streams;
+    let sink = |to: &Option<OutputTo>| match to {
+        None => Sink::Dcrun,
+        Some(OutputTo::Nowhere) => Sink::Null,
+        Some(OutputTo::File(pattern)) => Sink::File(pattern.clone()),
+    };
+    let stdout = if asked.result_stdout { Sink::Result } else { sink(&asked.stdout) };
+    let stderr = sink(&asked.stderr);
+    let patterns = [&stdout, &stderr].into_iter().filter_map(|sink| match sink {
+        Sink::File(pattern) => Some(pattern),
+        _ => None,
+    });
+    let input = match &stdin {
+        Source::File(pattern) => Some(pattern),
+        _ => None,
+    };
+    // Asked for only where it is wanted: it may have to come from afar.
+    let wants_user =
+        patterns.chain(input).filter_map(|text| Pattern::parse(text).ok()).any(|pattern| pattern.has_user());
+    let user = if wants_user { user() } else { Vec::new() };
+    StreamPlan { stdout, stderr, stdin, name: record.name.as_bytes().to_vec(), user, ..StreamPlan::default() }
+}
+
+/// The user's name, or number where it has none.
+fn user() -> Vec<u8> {
+    let uid = nix::unistd::getuid();
+    let found = nix::unistd::User::from_uid(uid).ok().flatten();
+    found.map_or_else(|| uid.to_string(), |user| user.name).into_bytes()
 }
 
 /// Whether the environment a job was started with leaves OpenMP to dc.

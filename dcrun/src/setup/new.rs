@@ -6,12 +6,14 @@ use super::machine::Machine;
 use super::place_of_files::{default_directory, name_of_kernel};
 use super::plan::{Plan, predict};
 use super::work::{Made, make};
-use super::{Ready, SetupError, Surroundings, claim, hello, kernel, leaves_openmp, merge_target, spec};
+use super::{
+    Ready, SetupError, Surroundings, claim, hello, kernel, leaves_openmp, merge_target, spec, stdin,
+};
 use crate::cli::BindWord;
 use crate::request::{NewJob, View, Work};
 use dc_model::{JobUuid, Topology};
 use dc_spool::hash::FileIdentity;
-use dc_spool::job::{Bind, FailurePolicy, JobOptions, JobRecord};
+use dc_spool::job::{Bind, FailurePolicy, JobOptions, JobRecord, StreamOptions};
 use dc_spool::spool::{Spool, SpoolError};
 use dcsched_core::job::Job;
 use std::ffi::OsStr;
@@ -76,6 +78,8 @@ impl Settled<'_> {
             domain: made.domain.as_ref().map(|(_, identity)| identity.clone()),
             subtasks: made.subtasks,
         };
+        let input = stdin::source(&record, false)?;
+        let stdin_kept_bytes = stdin::kept_bytes(at.var("DC_STDIN_KEEP"))?;
         let path = match directory {
             Some(directory) => at.cwd.join(directory),
             None => default_directory(&record.name, record.uuid, |name| at.var(name).map(OsStr::to_owned))?,
@@ -94,7 +98,11 @@ impl Settled<'_> {
         let claimed = claim::claim(&mut spec, &record, at);
         let plan = (view.json.is_some() || has_costs).then(|| predict(&spec, made.better_split));
         Ok(Ready {
-            hello: hello(&record, &spool, view, leaves_openmp(&record)),
+            hello: {
+                let mut hello = hello(&record, &spool, view, leaves_openmp(&record), input);
+                hello.streams.fresh = true;
+                hello
+            },
             record,
             job: Job::new(spec),
             spool,
@@ -104,6 +112,8 @@ impl Settled<'_> {
             plan,
             has_costs,
             named_spool: directory.is_some(),
+            stdin_kept_bytes,
+            stdin_missed: false,
             claimed,
             openmp: openmp_against_cores(&environment, job.cores),
         })
@@ -198,6 +208,7 @@ fn options(job: &NewJob, view: &View, ranks: u32, merges: Vec<dc_spool::job::Mer
         time_limit_ms: view.time_limit.map(|limit| limit.as_millis() as u64),
         grace_ms: view.grace().as_millis() as u64,
         merges,
+        streams: StreamOptions { found: stdin::found(&job.streams.stdin), ..job.streams.clone() },
         failure: FailurePolicy { restart_on: job.restart_on, warning: view.warning },
     }
 }

@@ -1,7 +1,7 @@
 //! A job that is gone on with: found, locked, compared with what it was, and swept of what its last run left.
 
 use super::machine::Machine;
-use super::{Ready, SetupError, Surroundings, claim, hello, kernel, leaves_openmp, spec, work};
+use super::{Ready, SetupError, Surroundings, claim, hello, kernel, leaves_openmp, spec, stdin, work};
 use crate::request::{Verbosity, View, check_warning};
 use dc_model::domain::{Domain, Meaning};
 use dc_spool::hash::FileIdentity;
@@ -61,11 +61,14 @@ pub fn resume(
     }
     check_kernel(&mut record, force)?;
     let domain = check_domain(&record, force)?;
+    let input = stdin::source(&record, true)?;
+    let stdin_kept_bytes = stdin::kept_bytes(at.var("DC_STDIN_KEEP"))?;
+    let stdin_missed = stdin::is_missed(&record, &input);
     // Ranks of a run that was killed may still be dying, or hide from their starter's end.
     dcd::sweep::sweep_job(record.uuid).map_err(SetupError::system("end what the job's last run left"))?;
     let crew = machine.crew(record.options.ranks, record.uuid)?;
     let writer = spool.next_epoch(&replay)?;
-    let mut hello = hello(&record, &spool, view, leaves_openmp(&record));
+    let mut hello = hello(&record, &spool, view, leaves_openmp(&record), input);
     // Where they are the present ones the starter has them already.
     hello.limits = record.limits.clone().filter(|limits| *limits != at.limits);
     Ok(Resumption::Ready(Box::new(Ready {
@@ -79,6 +82,8 @@ pub fn resume(
         plan: None,
         has_costs: false,
         named_spool: true,
+        stdin_kept_bytes,
+        stdin_missed,
         claimed,
         openmp: None,
     })))

@@ -165,11 +165,11 @@ fn nothing_reaches_a_terminal_from_names() {
 #[test]
 fn standard_input_is_null() {
     let place = Scratch::new();
-    let done = place
-        .dcrun("-n 2")
-        .script(r#"cat; readlink /proc/self/fd/0"#)
-        .run_with(b"not for ranks")
-        .ends_with(0);
+    let script = "cat; readlink /proc/self/fd/0";
+    for ask in [place.dcrun("-n 2"), place.dcrun("-n 2 -i none"), place.dcrun("-n 2 -i /dev/null")] {
+        assert_eq!(ask.script(script).run().ends_with(0).out(), "/dev/null\n/dev/null\n");
+    }
+    let done = place.dcrun("-n 2 -i none").script(script).run_with(b"not for ranks").ends_with(0);
     assert_eq!(done.out(), "/dev/null\n/dev/null\n");
 }
 
