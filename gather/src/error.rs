@@ -30,7 +30,7 @@ pub enum MergeError {
     },
     /// Too few or too many values for the block.
     #[error(
-        "the result of {subtask} has {found_bytes} bytes where its block needs {need_bytes} ({need_cells} values of {dtype}, layout {layout})"
+        "the result of {subtask} has {found_bytes} bytes where its block needs {need_bytes} ({need_values} values of {dtype}, layout {layout})"
     )]
     Size {
         /// Which.
@@ -40,7 +40,7 @@ pub enum MergeError {
         /// Bytes it should have.
         need_bytes: u64,
         /// Values it should have.
-        need_cells: u64,
+        need_values: u64,
         /// Type of its values.
         dtype: Dtype,
         /// Its layout.
@@ -52,13 +52,41 @@ pub enum MergeError {
         /// Which.
         subtask: String,
     },
-    /// More than one value a cell.
-    #[error("the result of {subtask} has {values} values per cell; a grid takes 1")]
+    /// Two results with two numbers of values a cell.
+    #[error(
+        "the result of {subtask} has {values} values per cell, that of {first} has {first_values}; a grid has one number of them"
+    )]
     ValuesPerCell {
         /// Which.
         subtask: String,
         /// How many.
         values: u32,
+        /// The first subtask.
+        first: String,
+        /// How many that has.
+        first_values: u32,
+    },
+    /// An image of more than one value a cell.
+    #[error(
+        "the results have {values} values per cell, an image takes 1; merge into grid:FILE.npy or grid:FILE.raw"
+    )]
+    ImageValues {
+        /// How many.
+        values: u32,
+    },
+    /// An integer that an image cannot hold.
+    #[error(
+        "the result of {subtask} is {value} in cell {x}, {y}; an image holds integers from 0 to 65535: merge into grid:FILE.npy or grid:FILE.raw"
+    )]
+    ImageRange {
+        /// Which.
+        subtask: String,
+        /// Column of the cell.
+        x: u32,
+        /// Row of the cell.
+        y: u32,
+        /// Its value.
+        value: f64,
     },
     /// Two results of two types.
     #[error(
@@ -98,7 +126,19 @@ pub enum MergeError {
         need: u64,
     },
     /// The grid is larger than a file can be.
-    #[error("a grid of {nx} x {ny} values of {dtype} is larger than a file can be")]
+    #[error("a grid of {nx} x {ny} cells with {bytes} bytes each is larger than a file can be")]
+    TooLargeFile {
+        /// Columns.
+        nx: u32,
+        /// Rows.
+        ny: u32,
+        /// Bytes of a cell.
+        bytes: usize,
+    },
+    /// The grid's shape cannot be written down.
+    #[error(
+        "a grid of {nx} x {ny} cells with {values} values of {dtype} each is larger than an .npy file can be"
+    )]
     TooLarge {
         /// Columns.
         nx: u32,
@@ -106,6 +146,8 @@ pub enum MergeError {
         ny: u32,
         /// Type of the values.
         dtype: Dtype,
+        /// Values of a cell.
+        values: u32,
     },
     /// The fill value and the results' type do not go together.
     #[error(transparent)]

@@ -49,8 +49,11 @@ fn golden_bytes_of_a_whole_file() {
         spool.add(1, Some(block(2, 0, 3, 1)), (Dtype::I2, Layout::Block, 1), &[0xfe, 0xff]),
     ];
     let fill = "-1".parse().unwrap();
-    let report = grid(&spool.target(), &domain, parts, &spool.results, Some(&fill)).unwrap();
-    assert_eq!(report, GridReport { dtype: Dtype::I2, nx: 3, ny: 2, effective: 4 });
+    let report = grid(&spool.target(), Format::Npy, &domain, parts, &spool.results, Some(&fill)).unwrap();
+    assert_eq!(
+        report,
+        GridReport { dtype: Dtype::I2, nx: 3, ny: 2, values_per_cell: 1, effective: 4, scale: None }
+    );
     let mut want = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
     want.extend_from_slice(b"{'descr': '<i2', 'fortran_order': False, 'shape': (2, 3), }");
     want.resize(127, b' ');
@@ -73,7 +76,8 @@ fn what_is_wrong_names_its_subtask_and_the_target_stays() {
         };
         let mut parts = (0..).zip(blocks).map(add).collect();
         change(&spool, &mut parts);
-        let error = grid(&spool.target(), &domain, parts, &spool.results, None).unwrap_err().to_string();
+        let error =
+            grid(&spool.target(), Format::Npy, &domain, parts, &spool.results, None).unwrap_err().to_string();
         assert!(error.contains(words), "{error:?} for {words:?}");
         assert!(!error.contains(char::is_control), "{error:?}");
         assert_eq!(fs::read(spool.target()).unwrap(), b"old");
@@ -101,7 +105,7 @@ fn what_is_wrong_names_its_subtask_and_the_target_stays() {
     );
     case(
         |spool, parts| parts[1] = spool.add(1, parts[1].block, (Dtype::F8, Layout::Effective, 3), &[0; 48]),
-        "subtask 1 has 3 values per cell",
+        "subtask 1 has 3 values per cell, that of subtask 0 has 1",
     );
     case(
         |spool, parts| parts[1] = spool.add(1, parts[1].block, (Dtype::I8, Layout::Effective, 1), &[0; 16]),
@@ -120,13 +124,67 @@ fn what_is_wrong_names_its_subtask_and_the_target_stays() {
 }
 
 #[test]
+fn k_values_a_cell_stand_together() {
+    let domain = domain(&["#.#", "##."]);
+    let k = (Dtype::I2, Layout::Effective, 2);
+    let blocked = (Dtype::I2, Layout::Block, 2);
+    let fill = "-1".parse().unwrap();
+    let parts = |spool: &TestSpool| {
+        vec![
+            spool.add(0, Some(block(0, 0, 2, 2)), k, &[1, 0, 11, 0, 2, 0, 12, 0, 3, 0, 13, 0]),
+            spool.add(1, Some(block(2, 0, 3, 1)), blocked, &[4, 0, 14, 0]),
+        ]
+    };
+    let values = [1, 0, 11, 0, 255, 255, 255, 255, 4, 0, 14, 0, 2, 0, 12, 0, 3, 0, 13, 0, 255, 255, 255, 255];
+    let spool = TestSpool::new();
+    let report = grid(&spool.target(), Format::Raw, &domain, parts(&spool), &spool.results, Some(&fill));
+    assert_eq!(report.unwrap().values_per_cell, 2);
+    assert_eq!(fs::read(spool.target()).unwrap(), values);
+    grid(&spool.target(), Format::Npy, &domain, parts(&spool), &spool.results, Some(&fill)).unwrap();
+    let npy = fs::read(spool.target()).unwrap();
+    assert!(npy[10..].starts_with(b"{'descr': '<i2', 'fortran_order': False, 'shape': (2, 3, 2), }"));
+    assert_eq!(npy[128..], values);
+    let error = grid(&spool.target(), Format::Pgm, &domain, parts(&spool), &spool.results, None).unwrap_err();
+    assert!(error.to_string().starts_with("the results have 2 values per cell, an image takes 1"), "{error}");
+}
+
+#[test]
+fn images_of_integers_and_of_floats() {
+    let domain = domain(&["#.#"]);
+    let put = |spool: &TestSpool, dtype, bytes: &[u8], fill: Option<&str>| {
+        let part = spool.add(0, Some(domain.block()), (dtype, Layout::Effective, 1), bytes);
+        let fill = fill.map(|text| text.parse().unwrap());
+        grid(&spool.target(), Format::Pgm, &domain, [part], &spool.results, fill.as_ref())
+    };
+    let spool = TestSpool::new();
+    put(&spool, Dtype::U1, &[7, 255], None).unwrap();
+    assert_eq!(fs::read(spool.target()).unwrap(), b"P5\n3 1\n255\n\x07\x00\xff");
+    put(&spool, Dtype::I8, &[1, 2, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0], Some("65535")).unwrap();
+    assert_eq!(fs::read(spool.target()).unwrap(), b"P5\n3 1\n65535\n\x02\x01\xff\xff\x00\x03");
+    let floats: Vec<u8> = [-4.0f32, 4.0].iter().flat_map(|v| v.to_le_bytes()).collect();
+    let report = put(&spool, Dtype::F4, &floats, None).unwrap();
+    assert_eq!(report.scale, Some(Scale { min: -4.0, max: 4.0 }));
+    let image = fs::read(spool.target()).unwrap();
+    assert!(
+        image.starts_with(b"P5\n# f4: 1 is -4e0, 65535 is 4e0, linear between; 0 is no value\n3 1\n65535\n")
+    );
+    assert!(image.ends_with(&[0, 1, 0, 0, 0xff, 0xff]));
+    let as_domain = Domain::read(&image).unwrap();
+    assert_eq!((as_domain.effective(), as_domain.weight(2, 0)), (2, 65_535), "it can be read as one");
+    let before = fs::read(spool.target()).unwrap();
+    let error = put(&spool, Dtype::I2, &[0, 0, 0xff, 0xff], None).unwrap_err().to_string();
+    assert!(error.starts_with("the result of subtask 0 is -1 in cell 2, 0; an image holds"), "{error}");
+    assert_eq!(fs::read(spool.target()).unwrap(), before);
+}
+
+#[test]
 fn a_grid_of_indices_is_told_from_any_other() {
     let spool = TestSpool::new();
     let domain = domain(&["##.#", "#..#", "####"]);
     let whole = domain.block();
     let payload = values(&domain, whole, Layout::Block, |x, y| f64::from(index(4, x, y)));
     let part = spool.add(0, Some(whole), (Dtype::F8, Layout::Block, 1), &payload);
-    grid(&spool.target(), &domain, [part], &spool.results, None).unwrap();
+    grid(&spool.target(), Format::Npy, &domain, [part], &spool.results, None).unwrap();
     let bytes = fs::read(spool.target()).unwrap();
     let report = check_index(&bytes[..], &domain, None).unwrap();
     assert_eq!((report.effective, report.filled), (9, 3));
@@ -194,7 +252,7 @@ proptest! {
             let payload = values(&domain, *b, layout, |x, y| f64::from(index(nx, x, y)));
             spool.add(i, Some(*b), (Dtype::F8, layout, 1), &payload)
         }).collect();
-        let report = grid_into(spool.begin(), &domain, parts, &spool.results, None).unwrap();
+        let report = grid_into(spool.begin(), Format::Npy, &domain, parts, &spool.results, None).unwrap();
         prop_assert_eq!(report.effective, domain.effective());
 
         let read = NpyReader::try_new(fs::File::open(spool.target()).unwrap()).unwrap();

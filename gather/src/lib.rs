@@ -5,12 +5,14 @@ mod check;
 mod concat;
 mod error;
 mod fill;
+mod form;
 mod grid;
 pub mod npy;
 mod part;
 #[cfg(test)]
 mod test_spool;
 pub mod value;
+mod walk;
 
 pub use dc_spool::result::{Dtype, Layout};
 
@@ -18,5 +20,6 @@ pub use check::{CheckError, IndexReport, check_index};
 pub use concat::{concat, concat_into};
 pub use error::MergeError;
 pub use fill::{Fill, FillError};
+pub use form::{Format, Scale};
 pub use grid::{GridReport, grid, grid_into};
 pub use part::Part;
