@@ -36,9 +36,9 @@ pub struct Cli {
     #[arg(long, value_name = "FILE")]
     pub subtasks: Option<PathBuf>,
 
-    /// Merge the results at the end: concat:FILE or grid:FILE.npy
+    /// Merge the results at the end: concat:FILE, grid:FILE.npy, .raw or .pgm, or exec:COMMAND; may be given several times
     #[arg(long, value_name = "KIND:FILE")]
-    pub merge: Option<OsString>,
+    pub merge: Vec<OsString>,
 
     /// The value of cells without a result in a merged grid [default: NaN]
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]

@@ -29,24 +29,34 @@ pub fn concat_into(
     parts: impl IntoIterator<Item = Part>,
     results: &Results,
 ) -> Result<u64, MergeError> {
-    let mut chunk = vec![0; CHUNK_BYTES];
     let mut total_bytes = 0;
     for part in parts {
         let reader = part.try_open(results)?;
-        let mut payload = reader.payload();
-        loop {
-            let n = match payload.read(&mut chunk) {
-                Ok(0) => break,
-                Ok(n) => n,
-                Err(e) if e.kind() == ErrorKind::Interrupted => continue,
-                Err(e) => return Err(part.unusable(e)),
-            };
-            total_bytes += n as u64;
-            file.append(&chunk[..n])?;
-        }
+        total_bytes +=
+            copy(&mut reader.payload(), |error| part.unusable(error), |piece| Ok(file.append(piece)?))?;
     }
     file.commit_target()?;
     Ok(total_bytes)
+}
+
+/// Reads to the end, and hands each piece on; returns how many bytes there were.
+pub(crate) fn copy<E>(
+    input: &mut impl Read,
+    failed: impl Fn(std::io::Error) -> E,
+    mut take: impl FnMut(&[u8]) -> Result<(), E>,
+) -> Result<u64, E> {
+    let mut chunk = vec![0; CHUNK_BYTES];
+    let mut total_bytes = 0;
+    loop {
+        let n = match input.read(&mut chunk) {
+            Ok(0) => return Ok(total_bytes),
+            Ok(n) => n,
+            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+            Err(e) => return Err(failed(e)),
+        };
+        total_bytes += n as u64;
+        take(&chunk[..n])?;
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod error;
 mod fill;
 mod form;
 mod grid;
+mod listing;
 pub mod npy;
 mod part;
 #[cfg(test)]
@@ -22,4 +23,5 @@ pub use error::MergeError;
 pub use fill::{Fill, FillError};
 pub use form::{Format, Scale};
 pub use grid::{GridReport, grid, grid_into};
+pub use listing::{COLUMNS, Listing, StreamError, list, stream};
 pub use part::Part;

@@ -108,6 +108,12 @@ impl RecordFile {
         &self.path
     }
 
+    /// Where the payload begins.
+    #[must_use]
+    pub fn payload_at(&self) -> u64 {
+        self.payload_at
+    }
+
     /// That it is refused for this reason.
     pub(crate) fn refused(&self, why: HeaderError) -> RecordError {
         RecordError::Refused { kind: self.kind, path: self.path.clone(), why }

@@ -56,10 +56,16 @@ pub enum RequestError {
         why: String,
     },
     /// `--merge` of an unknown kind, or without a file.
-    #[error("--merge {}: give concat:FILE or grid:FILE.npy", given.escape_debug())]
+    #[error("--merge {}: give concat:FILE, grid:FILE.npy, grid:FILE.raw, grid:FILE.pgm or exec:COMMAND", given.escape_debug())]
     MergeKind {
         /// Its value.
         given: String,
+    },
+    /// Two merges into one file.
+    #[error("--merge is given twice with the file {}", dc_spool::files::shown(file))]
+    MergeTwice {
+        /// Which.
+        file: std::path::PathBuf,
     },
     /// A grid without a domain to take its shape from.
     #[error("--merge grid: needs --domain, whose shape the grid has")]

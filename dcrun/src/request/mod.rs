@@ -2,17 +2,19 @@
 
 mod error;
 mod failure;
+mod merge;
 mod streams;
 
 pub use error::RequestError;
 pub use failure::check_warning;
+pub use merge::Merge;
 
 use crate::cli::{BindWord, Cli};
 use dc_model::RestartOn;
 use dc_model::domain::{Meaning, SIDE_MAX};
 use dc_spool::job::{JobOptions, StreamOptions, Warning};
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -102,8 +104,8 @@ pub struct NewJob {
     pub cores: u32,
     /// Where the subtasks come from.
     pub work: Work,
-    /// What becomes of the results.
-    pub merge: Option<Merge>,
+    /// What becomes of the results, in this order.
+    pub merges: Vec<Merge>,
     /// The job's name, when the user gives one.
     pub name: Option<String>,
     /// The ranks' directory, when it is not dcrun's.
@@ -159,24 +161,6 @@ pub enum Split {
         /// Rows of a tile.
         height: u32,
     },
-}
-
-/// What becomes of the results.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Merge {
-    /// How they are put together.
-    pub kind: MergeKind,
-    /// The file.
-    pub target: PathBuf,
-}
-
-/// How results are put together.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum MergeKind {
-    /// One after another.
-    Concat,
-    /// Each at its place in the domain's grid.
-    Grid,
 }
 
 impl View {
@@ -272,7 +256,7 @@ fn check_resume(cli: &Cli) -> Result<(), RequestError> {
         ("--domain", cli.domain.is_some()),
         ("--split", cli.split.is_some()),
         ("--subtasks", cli.subtasks.is_some()),
-        ("--merge", cli.merge.is_some()),
+        ("--merge", !cli.merge.is_empty()),
         ("-o", cli.output.is_some()),
         ("-e", cli.error.is_some()),
         ("-i", cli.input.is_some()),
@@ -298,8 +282,8 @@ fn new_task(cli: Cli) -> Result<Task, RequestError> {
     }
     let ranks = count("-n", cli.ntasks.as_deref(), RequestError::ZeroRanks)?;
     let cores = count("-c", cli.cores.as_deref(), RequestError::ZeroCores)?.unwrap_or(1);
-    let merge = cli.merge.clone().map(merge).transpose()?;
-    let streams = streams::streams(&cli, merge.as_ref())?;
+    let merges = cli.merge.iter().map(|given| merge::of(given)).collect::<Result<Vec<_>, _>>()?;
+    let streams = streams::streams(&cli, &merges)?;
     let keep_going = failure::keep_going(&cli)?;
     let work = match (cli.domain, cli.subtasks) {
         (Some(given), _) => {
@@ -309,14 +293,7 @@ fn new_task(cli: Cli) -> Result<Task, RequestError> {
         (None, Some(file)) => Work::List { file },
         (None, None) => Work::Plain,
     };
-    match merge.as_ref().map(|merge| merge.kind) {
-        Some(MergeKind::Grid) if !matches!(work, Work::Domain { .. }) => {
-            return Err(RequestError::GridWithoutDomain);
-        }
-        Some(MergeKind::Grid) => {}
-        _ if cli.fill.is_some() => return Err(RequestError::FillWithoutGrid),
-        _ => {}
-    }
+    merge::check(&merges, &work, cli.fill.is_some())?;
     if let Some(name) = cli.job_name.as_ref().filter(|name| !dc_model::list::is_name(name.as_bytes())) {
         return Err(RequestError::Name { given: name.clone() });
     }
@@ -325,7 +302,7 @@ fn new_task(cli: Cli) -> Result<Task, RequestError> {
         ranks,
         cores,
         work,
-        merge,
+        merges,
         name: cli.job_name,
         chdir: cli.chdir,
         restarts: restarts(cli.restarts.as_deref())?,
@@ -395,22 +372,6 @@ fn restarts(given: Option<&str>) -> Result<u32, RequestError> {
         Some(n) if n <= u64::from(RESTARTS_MAX) => Ok(n as u32),
         _ => Err(RequestError::NotRestarts { given: given.to_owned(), max: RESTARTS_MAX }),
     }
-}
-
-fn merge(given: OsString) -> Result<Merge, RequestError> {
-    let bad = || RequestError::MergeKind { given: given.to_string_lossy().into_owned() };
-    let bytes = given.as_bytes();
-    let colon = bytes.iter().position(|b| *b == b':').ok_or_else(bad)?;
-    let (kind, target) = (&bytes[..colon], &bytes[colon + 1..]);
-    let kind = match kind {
-        b"concat" => MergeKind::Concat,
-        b"grid" => MergeKind::Grid,
-        _ => return Err(bad()),
-    };
-    if target.is_empty() || target.ends_with(b"/") {
-        return Err(bad());
-    }
-    Ok(Merge { kind, target: PathBuf::from(OsString::from_vec(target.to_vec())) })
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::*;
 use clap::Parser;
+use dc_spool::job::MergeKind;
 
 fn check(line: &str) -> Result<Request, RequestError> {
     let words = std::iter::once("dcrun").chain(line.split_whitespace());
@@ -52,12 +53,21 @@ fn work_and_merge() {
         assert!(check(&bad).is_err(), "{bad}");
     }
     assert_eq!(check("--domain mask: k"), Err(RequestError::NoDomainFile { prefix: "mask:" }));
-    let merge = job("--domain d --merge grid:a:b.npy --fill -1.5 k").merge.unwrap();
-    assert_eq!(merge, Merge { kind: MergeKind::Grid, target: "a:b.npy".into() });
+    let merge = job("--domain d --merge grid:a:b.npy --fill -1.5 k").merges;
+    assert_eq!(merge, [Merge { kind: MergeKind::Grid, target: "a:b.npy".into() }]);
+    let several = job("--domain d --merge grid:a.raw --merge grid:a.pgm --merge exec:sort/ k").merges;
+    let kinds: Vec<_> = several.iter().map(|merge| merge.kind).collect();
+    assert_eq!(kinds, [MergeKind::GridRaw, MergeKind::GridPgm, MergeKind::Exec]);
+    assert_eq!(
+        check("--merge concat:x --merge exec:x --merge concat:x k"),
+        Err(RequestError::MergeTwice { file: "x".into() })
+    );
     assert_eq!(check("--merge grid:x k"), Err(RequestError::GridWithoutDomain));
     assert_eq!(check("--merge concat:x --fill 1 k"), Err(RequestError::FillWithoutGrid));
     assert!(matches!(check("--fill x k"), Err(RequestError::Fill { .. })));
-    for bad in ["--merge x k", "--merge sum:x k", "--merge concat: k", "--merge concat:d/ k"] {
+    for bad in
+        ["--merge x k", "--merge sum:x k", "--merge concat: k", "--merge concat:d/ k", "--merge exec: k"]
+    {
         assert!(matches!(check(bad), Err(RequestError::MergeKind { .. })), "{bad}");
     }
 }

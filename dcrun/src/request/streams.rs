@@ -1,6 +1,6 @@
 //! What is asked for of the ranks' streams: `-o`, `-e`, `-i`, `-u`, `--result`.
 
-use super::{Merge, MergeKind, RequestError, digits};
+use super::{Merge, RequestError, digits};
 use crate::cli::Cli;
 use dc_model::pattern::Pattern;
 use dc_spool::job::{Found, InputFrom, OutputTo, StreamOptions};
@@ -15,14 +15,14 @@ const NULL: &[u8] = b"/dev/null";
 ///
 /// # Errors
 /// When a pattern or a rank cannot be read, or two of them exclude each other.
-pub(super) fn streams(cli: &Cli, merge: Option<&Merge>) -> Result<StreamOptions, RequestError> {
+pub(super) fn streams(cli: &Cli, merges: &[Merge]) -> Result<StreamOptions, RequestError> {
     let stdout = cli.output.as_ref().map(|given| output("-o", given)).transpose()?;
     let stderr = cli.error.as_ref().map(|given| output("-e", given)).transpose()?;
     let result_stdout = cli.result.is_some();
     if result_stdout && stdout.is_some() {
         return Err(RequestError::ResultIsNoFile);
     }
-    if result_stdout && merge.is_some_and(|merge| merge.kind == MergeKind::Grid) {
+    if result_stdout && merges.iter().any(|merge| merge.kind.is_grid()) {
         return Err(RequestError::ResultIsNoGrid);
     }
     Ok(StreamOptions {
@@ -67,7 +67,7 @@ mod tests {
 
     fn asked(line: &str) -> Result<StreamOptions, RequestError> {
         let words = std::iter::once("dcrun").chain(line.split_whitespace());
-        streams(&Cli::try_parse_from(words).unwrap(), None)
+        streams(&Cli::try_parse_from(words).unwrap(), &[])
     }
 
     fn file(name: &str) -> Option<OutputTo> {

@@ -1,6 +1,7 @@
 //! The run of a job: events in, the core's decisions out. Here is the loop, and what it waits for; what each thing that
 //! comes in means is in `on.rs`, what each decision asks for in `perform.rs`, what is told of it in `tell.rs`.
 
+mod exec;
 mod input;
 pub mod journal;
 mod leave;
@@ -49,7 +50,7 @@ pub enum Notice {
     /// The console.
     Console(console::Told),
     /// The merge has ended.
-    Merged(Result<Vec<PathBuf>, String>),
+    Merged(Result<Vec<merge::Merged>, merge::Failed>),
     /// Standard input was read; nothing is its end.
     Input(std::io::Result<Vec<u8>>),
     /// What the starter would have told of a launch that was not made.
@@ -112,6 +113,9 @@ pub struct Run {
     warning_ns: Option<u64>,
     /// When the starter is killed, because it did not kill its ranks when it was told to.
     starter_dies_ns: Option<u64>,
+    /// The command that results are given to, and when it is killed because it did not end when it was told to.
+    leash: exec::Leash,
+    command_dies_ns: Option<u64>,
     rebound: BTreeSet<u32>,
     claimed: Claimed,
     telling: neighbours::Telling,
@@ -204,6 +208,8 @@ impl Run {
             console,
             outputs: (1, 0),
             starter_dies_ns: None,
+            leash: exec::Leash::default(),
+            command_dies_ns: None,
             rebound: BTreeSet::new(),
             claimed,
             telling: neighbours::Telling::default(),
@@ -266,7 +272,13 @@ impl Run {
 
     /// Waits for something to come in, or for the next point in time.
     fn wait(&self) {
-        let dues = [self.time_limit_ns, self.warning_ns, self.pulse.due_ns(), self.starter_dies_ns];
+        let dues = [
+            self.time_limit_ns,
+            self.warning_ns,
+            self.pulse.due_ns(),
+            self.starter_dies_ns,
+            self.command_dies_ns,
+        ];
         let due = dues.into_iter().flatten().min();
         let timeout = due.map_or(PollTimeout::NONE, |due| {
             let left_ms = due.saturating_sub(self.now_ns()).div_ceil(1_000_000);

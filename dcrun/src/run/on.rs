@@ -10,6 +10,7 @@ use dcd::process::calls::End;
 use dcsched_core::job::Event;
 use std::io::ErrorKind;
 
+const SIGKILL: u8 = 9;
 /// How long the starter may take to kill everything before it is killed itself.
 const KILL_PATIENCE_NS: u64 = 3_000_000_000;
 
@@ -54,8 +55,10 @@ impl Run {
             }
             Notice::Refused(message) => self.on_message(*message),
             Notice::Merged(result) => {
+                self.command_dies_ns = None;
                 self.tell_merged(&result);
-                self.events.push_back(Event::MergeEnded { ok: result.is_ok() });
+                let status = result.map_or_else(|failed| failed.status, |_| dc_model::exit::OK);
+                self.events.push_back(Event::MergeEnded { status });
             }
         }
     }
@@ -97,6 +100,10 @@ impl Run {
     }
 
     fn kill_now(&mut self) {
+        if self.leash.pid().is_some() {
+            self.leash.stop(SIGKILL);
+            return;
+        }
         self.say_if_not_quiet("killing all ranks");
         if let Some(link) = &mut self.link {
             link.send(&ToStarter::KillAll);
@@ -190,7 +197,7 @@ impl Run {
         let end = link.bury();
         self.starter_dies_ns = None;
         self.on_input_ended(None);
-        if let Err(error) = dcd::sweep::kill_descendants(&[]) {
+        if let Err(error) = dcd::sweep::kill_descendants(self.leash.pid().as_slice()) {
             self.console.say(format!("not all processes of the job could be ended: {error}"));
         }
         let how = match (closed, end) {
@@ -217,6 +224,10 @@ impl Run {
             if let Some(link) = &self.link {
                 link.kill();
             }
+        }
+        if self.command_dies_ns.is_some_and(|due| now_ns >= due) {
+            self.command_dies_ns = None;
+            self.leash.stop(SIGKILL);
         }
         let due = self.pulse.take(now_ns);
         if due.display || due.event {

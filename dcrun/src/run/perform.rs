@@ -1,12 +1,14 @@
 //! What each decision of the core asks for.
 
-use super::merge::{Merge, parts};
+use super::exec;
+use super::merge::{Failed, Merge, parts};
 use super::neighbours::Telling;
 use super::starter::Link;
 use super::{Notice, Run};
 use dc_model::wire::{FromStarter, Launch, ToStarter};
 use dc_model::{Attempt, LaunchStage, Outcome, Record, StopReason, SubtaskId, exit};
 use dcsched_core::job::{Action, Event};
+use nix::sys::signal::Signal;
 use std::os::fd::AsFd;
 
 /// How much input may wait on its way to the starter, with decisions behind it.
@@ -62,6 +64,7 @@ impl Run {
         self.tell_record(&record);
         if let Record::Stopping { reason } = &record {
             self.stop_reason = Some(*reason);
+            self.stop_command(*reason);
         }
         if matches!(record, Record::Done { .. } | Record::AttemptFailed { .. } | Record::GivenUp { .. }) {
             self.verdict = Some(record.clone());
@@ -145,11 +148,34 @@ impl Run {
             parts: parts(&self.record, &self.job.durable().entries),
             targets: self.record.options.merges.clone(),
             domain: self.domain.take(),
+            around: self.around_command(),
+            leash: self.leash.clone(),
         };
         let told = self.mailbox.clone();
         let thread = std::thread::Builder::new().name("merge".to_owned());
         if let Err(error) = thread.spawn(move || told.push(Notice::Merged(merge.run()))) {
-            self.mailbox.push(Notice::Merged(Err(format!("cannot start a thread: {error}"))));
+            self.mailbox.push(Notice::Merged(Err(Failed::own("start a thread", &error))));
+        }
+    }
+
+    /// What a command that merges is started with: the job's environment and directory, and the tag by which a resume
+    /// finds what is left of it.
+    fn around_command(&self) -> exec::Surroundings {
+        let mut env = self.hello.env.clone();
+        env.push(format!("{}={}", dcd::process::tag::JOB, self.record.uuid).into_bytes());
+        exec::Surroundings { cwd: self.hello.cwd.clone(), env, spool: self.hello.spool.clone() }
+    }
+
+    /// Stops the command that results are given to, as ranks are stopped.
+    fn stop_command(&mut self, reason: StopReason) {
+        let signal = match reason {
+            StopReason::Interrupted => Signal::SIGINT as u8,
+            StopReason::Signal(signal) => signal,
+            _ => Signal::SIGTERM as u8,
+        };
+        if self.leash.stop(signal) {
+            let grace_ns = u64::try_from(self.view.grace().as_nanos()).unwrap_or(u64::MAX);
+            self.command_dies_ns = Some(self.now_ns().saturating_add(grace_ns));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is told of a run, in words and as events.
 
 use super::Run;
+use super::merge::{Failed, Merged};
 use super::pulse::Due;
 use super::tally::name_of;
 use crate::events::{self, Event};
@@ -11,7 +12,6 @@ use crate::show::{self, amount, state};
 use dc_model::{Attempt, Cause, Outcome, Rank, Record, Restart, StopReason, SubtaskId};
 use dcsched_core::job::JobPhase;
 use dcsched_core::job::{NextStart, is_worthwhile};
-use std::path::PathBuf;
 
 impl Run {
     /// Writes one event, where somebody wants it.
@@ -210,16 +210,25 @@ impl Run {
         self.event(|| Event::StarterLost { pid });
     }
 
-    pub(super) fn tell_merged(&self, result: &Result<Vec<PathBuf>, String>) {
-        match result {
-            Ok(files) => {
-                for file in files {
+    pub(super) fn tell_merged(&self, result: &Result<Vec<Merged>, Failed>) {
+        let merged = match result {
+            Ok(merged) => merged,
+            Err(failed) => return self.console.say(format!("cannot merge: {}", failed.text)),
+        };
+        for merged in merged {
+            match merged {
+                Merged::File(file, note) => {
                     let file = file.to_string_lossy();
-                    self.say_if_not_quiet(format!("results are merged into {file}"));
+                    let note = note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+                    self.say_if_not_quiet(format!("results are merged into {file}{note}"));
                     self.event(|| Event::Merged { file: &file });
                 }
+                Merged::Command(command) => {
+                    let target = format!("exec:{command}");
+                    self.say_if_not_quiet(format!("results are merged by {}", target.escape_debug()));
+                    self.event(|| Event::Merged { file: &target });
+                }
             }
-            Err(error) => self.console.say(format!("cannot merge: {error}")),
         }
     }
 

@@ -78,6 +78,10 @@ const STRIPPED: &[&str] = &[
     "DC_SPOOL",
     "DC_PROGRESS",
     "DC_MERGE",
+    "DC_MERGE_LIST",
+    "DC_MERGE_DIR",
+    "DC_MERGE_RESULTS",
+    "DC_MERGE_BYTES",
 ];
 
 /// What stays although [`STRIPPED`] has it: settings that a user makes.

@@ -2,8 +2,8 @@
 //! with a directory that is not there.
 
 use super::SetupError;
-use crate::request::{Merge, MergeKind};
-use dc_spool::job::{self, MergeTarget};
+use crate::request::Merge;
+use dc_spool::job::{MergeKind, MergeTarget};
 use nix::unistd::{AccessFlags, access};
 use std::path::Path;
 
@@ -12,6 +12,9 @@ use std::path::Path;
 /// # Errors
 /// When nothing could be put there.
 pub fn check(merge: &Merge, fill: Option<&String>, cwd: &Path) -> Result<MergeTarget, SetupError> {
+    if merge.kind == MergeKind::Exec {
+        return Ok(MergeTarget { kind: merge.kind, path: merge.target.clone(), fill: None });
+    }
     let path = cwd.join(&merge.target);
     let refused = |why: &str| SetupError::Target { target: path.clone(), why: why.to_owned() };
     if path.is_dir() {
@@ -23,9 +26,6 @@ pub fn check(merge: &Merge, fill: Option<&String>, cwd: &Path) -> Result<MergeTa
     }
     access(directory, AccessFlags::W_OK | AccessFlags::X_OK)
         .map_err(|errno| refused(&format!("the directory cannot be written: {}", errno.desc())))?;
-    let kind = match merge.kind {
-        MergeKind::Concat => job::MergeKind::Concat,
-        MergeKind::Grid => job::MergeKind::Grid,
-    };
-    Ok(MergeTarget { kind, path, fill: fill.cloned() })
+    let fill = fill.filter(|_| merge.kind.is_grid()).cloned();
+    Ok(MergeTarget { kind: merge.kind, path, fill })
 }

@@ -171,7 +171,7 @@ fn merge_targets(
     view: &View,
     at: &Surroundings,
 ) -> Result<Vec<dc_spool::job::MergeTarget>, SetupError> {
-    let targets = job.merge.iter().map(|merge| merge_target::check(merge, view.fill.as_ref(), &at.cwd));
+    let targets = job.merges.iter().map(|merge| merge_target::check(merge, view.fill.as_ref(), &at.cwd));
     targets.collect()
 }
 

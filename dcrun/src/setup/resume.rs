@@ -5,7 +5,7 @@ use super::{Ready, SetupError, Surroundings, claim, hello, kernel, leaves_openmp
 use crate::request::{Verbosity, View, check_warning};
 use dc_model::domain::{Domain, Meaning};
 use dc_spool::hash::FileIdentity;
-use dc_spool::job::{DomainKind, JobRecord, MergeKind};
+use dc_spool::job::{DomainKind, JobRecord};
 use dc_spool::spool::{Resumed, Spool, SpoolError};
 use dcsched_core::job::{Job, JobPhase};
 use std::path::Path;
@@ -46,8 +46,7 @@ pub fn resume(
         }
     }
     if let Some(fill) = &view.fill {
-        let mut grids =
-            record.options.merges.iter_mut().filter(|merge| merge.kind == MergeKind::Grid).peekable();
+        let mut grids = record.options.merges.iter_mut().filter(|merge| merge.kind.is_grid()).peekable();
         grids.peek().ok_or(SetupError::NoGrid)?;
         grids.for_each(|merge| merge.fill = Some(fill.clone()));
     }

@@ -133,7 +133,7 @@ impl Stage {
                     other => panic!("stop {other}"),
                 },
             },
-            "merge-ended" => Event::MergeEnded { ok: words[1] == "ok" },
+            "merge-ended" => Event::MergeEnded { status: if words[1] == "ok" { 0 } else { 125 } },
             "states" => {
                 let ids = 0..self.job.durable().entries.len() as u32;
                 return ids.map(|id| format!("{id} {}\n", self.job.shown(SubtaskId(id)))).collect();

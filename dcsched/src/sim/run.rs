@@ -7,7 +7,7 @@ use super::faults::{Faults, Plant};
 use super::queue::Queue;
 use super::random::Random;
 use super::world::World;
-use dc_model::{Attempt, Outcome, Restart, StopReason, SubtaskId};
+use dc_model::{Attempt, Outcome, Restart, StopReason, SubtaskId, exit};
 use dcsched_core::job::{Action, Event, Job, JobSpec};
 use std::path::Path;
 
@@ -179,9 +179,9 @@ impl Sim {
             }
             Action::StartStarter => self.new_starter(),
             Action::Merge => {
-                let ok = self.random.chance(900);
+                let status = if self.random.chance(900) { exit::OK } else { exit::DC_ERROR };
                 let delay = self.random.between(1, 10_000);
-                self.queue.after(delay, Planned::Reaches { life, event: Event::MergeEnded { ok } });
+                self.queue.after(delay, Planned::Reaches { life, event: Event::MergeEnded { status } });
             }
             Action::Finish { status } => self.on_finish(status),
         }

@@ -15,7 +15,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// The tags of sections and their names, as `docs/spool-format.md` lists them.
-pub const SECTIONS: [(u16, &str); 14] = [
+pub const SECTIONS: &[(u16, &str)] = &[
     (NAME, "name"),
     (KERNEL, "kernel"),
     (ARGV, "argv"),
@@ -30,6 +30,7 @@ pub const SECTIONS: [(u16, &str); 14] = [
     (WARNING, "warning"),
     (LIMITS, "limits"),
     (MEMORY, "memory"),
+    (OUTPUTS, "outputs"),
 ];
 
 const NAME: u16 = 1;
@@ -43,6 +44,7 @@ const DOMAIN: u16 = 8;
 const SUBTASKS: u16 = 9;
 const STREAMS: u16 = 0x10;
 const MEMORY: u16 = 0x30;
+const OUTPUTS: u16 = 0x60;
 
 /// Bits of a run of subtasks: what it has besides cost and cores.
 const HAS_NAME: u8 = 1;
@@ -57,7 +59,9 @@ pub(super) fn encode(job: &JobRecord) -> Vec<u8> {
     section::put(w, CWD, |w| w.raw(job.cwd.as_os_str().as_bytes()));
     section::put(w, ENV, |w| put_list(w, &job.env));
     section::put(w, OPTIONS, |w| put_options(w, &job.options));
-    section::put(w, MERGES, |w| put_merges(w, &job.options.merges));
+    let merges = &job.options.merges;
+    let has_later = merges.iter().any(|merge| !merge.kind.is_first());
+    section::put(w, MERGES, |w| put_merges(w, if has_later { &[] } else { merges }));
     if let Some(domain) = &job.domain {
         section::put(w, DOMAIN, |w| {
             put_file(w, &domain.file);
@@ -82,6 +86,9 @@ pub(super) fn encode(job: &JobRecord) -> Vec<u8> {
     }
     if memory::is_needed(&job.subtasks) {
         section::put(w, MEMORY, |w| memory::put(w, &job.subtasks));
+    }
+    if has_later {
+        section::put(w, OUTPUTS, |w| put_merges(w, merges));
     }
     std::mem::take(&mut w.bytes)
 }
@@ -113,7 +120,7 @@ pub(super) fn decode(uuid: JobUuid, payload: &[u8]) -> Result<JobRecord, DecodeE
             CWD => parts.cwd = Some(path(rest(r)?)),
             ENV => parts.env = Some(get_list(r)?),
             OPTIONS => parts.options = Some(get_options(r)?),
-            MERGES => parts.merges = Some(get_merges(r)?),
+            MERGES => parts.merges = Some(get_merges(r, MergeKind::is_first)?),
             DOMAIN => parts.domain = Some(get_domain(r)?),
             SUBTASKS => parts.subtasks = Some(get_subtasks(r)?),
             STREAMS => parts.streams = StreamOptions::decode(r)?,
@@ -121,6 +128,14 @@ pub(super) fn decode(uuid: JobUuid, payload: &[u8]) -> Result<JobRecord, DecodeE
             WARNING => parts.failure.warning = Some(get_warning(r)?),
             LIMITS => parts.limits = Some(Limits::decode(r)?),
             MEMORY => parts.memory = Some(memory::get(r)?),
+            OUTPUTS => {
+                let outputs = get_merges(r, |_| true)?;
+                let no_earlier = parts.merges.as_ref().is_some_and(Vec::is_empty);
+                if !no_earlier || outputs.iter().all(|merge| merge.kind.is_first()) {
+                    return Err(DecodeError::Impossible("list of merges"));
+                }
+                parts.merges = Some(outputs);
+            }
             _ => return Ok(false),
         }
         Ok(true)
@@ -210,14 +225,14 @@ fn put_merges(w: &mut Writer, merges: &[MergeTarget]) {
     }
 }
 
-fn get_merges(r: &mut Reader<'_>) -> Result<Vec<MergeTarget>, DecodeError> {
+fn get_merges(
+    r: &mut Reader<'_>,
+    may_be: impl Fn(MergeKind) -> bool,
+) -> Result<Vec<MergeTarget>, DecodeError> {
     (0..r.count(6)?)
         .map(|_| {
-            let kind = match r.u8()? {
-                1 => MergeKind::Concat,
-                2 => MergeKind::Grid,
-                _ => return Err(DecodeError::Unknown("kind of merge")),
-            };
+            let kind = MergeKind::from_number(r.u8()?).filter(|kind| may_be(*kind));
+            let kind = kind.ok_or(DecodeError::Unknown("kind of merge"))?;
             let path = path(r.bytes()?);
             let fill = if r.bool()? { Some(text(r.bytes()?, "fill value")?) } else { None };
             Ok(MergeTarget { kind, path, fill })

@@ -72,7 +72,7 @@ pub enum Bind {
 pub struct MergeTarget {
     /// How they are put together.
     pub kind: MergeKind,
-    /// The file, absolute.
+    /// The file, absolute; of [`MergeKind::Exec`] the command.
     pub path: PathBuf,
     /// The value of cells without a result, as the user wrote it.
     pub fill: Option<String>,
@@ -84,6 +84,33 @@ pub struct MergeTarget {
 pub enum MergeKind {
     /// One after another, in the order of subtasks.
     Concat = 1,
-    /// Each at its place in the domain's grid.
+    /// Each at its place in the domain's grid, as an array.
     Grid = 2,
+    /// The same as raw values.
+    GridRaw = 3,
+    /// The same as an image.
+    GridPgm = 4,
+    /// Given to a command.
+    Exec = 5,
+}
+
+impl MergeKind {
+    /// From its number in the record.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Concat, Self::Grid, Self::GridRaw, Self::GridPgm, Self::Exec]
+            .into_iter()
+            .find(|kind| *kind as u8 == number)
+    }
+
+    /// Whether results are put at their places in the domain.
+    #[must_use]
+    pub fn is_grid(self) -> bool {
+        matches!(self, Self::Grid | Self::GridRaw | Self::GridPgm)
+    }
+
+    /// Whether the first version of the record knew it.
+    pub(super) fn is_first(self) -> bool {
+        matches!(self, Self::Concat | Self::Grid)
+    }
 }

@@ -204,3 +204,28 @@ fn plain_subtasks_cost_next_to_nothing() {
     assert_eq!(few, many);
     assert!(many < 400, "{many} bytes");
 }
+
+/// A record with outputs of later kinds has them all in a section of its own, in their order.
+#[test]
+fn outputs_of_every_kind() {
+    let target = |kind, path: &str| MergeTarget { kind, path: path.into(), fill: None };
+    let merges = vec![
+        target(MergeKind::GridRaw, "/r.raw"),
+        target(MergeKind::Concat, "/c"),
+        target(MergeKind::Exec, "sort >out; exit 3"),
+        MergeTarget { fill: Some("0".to_owned()), ..target(MergeKind::GridPgm, "/p.pgm") },
+    ];
+    let with = |merges| JobRecord { options: JobOptions { merges, ..small().options }, ..small() };
+    let payload = codec::encode(&with(merges.clone()));
+    assert_eq!(with_payload(&payload).unwrap().options.merges, merges);
+    for at in 0..payload.len() {
+        let mut bad = payload.clone();
+        bad[at] ^= 1;
+        if let Ok(job) = with_payload(&bad) {
+            assert_eq!(codec::encode(&job), bad, "one way of writing it, byte {at}");
+        }
+    }
+    // The kinds of the first version stay where they were.
+    let first = codec::encode(&with(vec![target(MergeKind::Grid, "/g.npy")]));
+    assert_eq!(first.len(), codec::encode(&small()).len() + 1 + 4 + "/g.npy".len() + 1);
+}

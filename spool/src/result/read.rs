@@ -63,6 +63,12 @@ impl Reader {
         self.file.path()
     }
 
+    /// Where in the file the payload begins.
+    #[must_use]
+    pub fn payload_at(&self) -> u64 {
+        self.file.payload_at()
+    }
+
     /// Reads all of the payload once and holds it against its CRC.
     ///
     /// # Errors

@@ -240,7 +240,9 @@ fn variables_of_a_rank() {
         stdout.lines().filter_map(|line| line.split_once('=')).map(|(name, _)| name.to_owned()).collect();
     let page = read("man/dc-kernel.7");
     let listed = variables_in_items(&section(&page, "Sh", "ENVIRONMENT"));
-    let set = listed.difference(&of_user(&page)).cloned().collect();
+    let of_merge = variables_in_items(&section(&page, "Ss", "Set for a command that merges"));
+    let others = of_user(&page).union(&of_merge).cloned().collect();
+    let set = listed.difference(&others).cloned().collect();
     assert_same("variables", ("a rank's environment", &found), ("dc-kernel(7)", &set));
 }
 

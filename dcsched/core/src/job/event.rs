@@ -55,8 +55,8 @@ pub enum Event {
     },
     /// The merge asked for has ended.
     MergeEnded {
-        /// Whether the merged file is in place.
-        ok: bool,
+        /// 0 when all merged files are in place, else what the job ends with.
+        status: u8,
     },
 }
 

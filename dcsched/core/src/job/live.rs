@@ -54,8 +54,8 @@ pub struct Live {
     pub ended: Option<(u64, u8)>,
     /// Whether a merge was asked for and has not ended.
     pub merging: bool,
-    /// Whether a merge failed.
-    pub merge_failed: bool,
+    /// The status of a merge that failed.
+    pub merge_failed: Option<u8>,
     /// Starters lost since a subtask was last done.
     pub starter_losses: u32,
 }
@@ -78,7 +78,7 @@ impl Live {
             last_done_seq: 0,
             ended: None,
             merging: false,
-            merge_failed: false,
+            merge_failed: None,
             starter_losses: 0,
         };
         for (id, entry) in durable.entries.iter().enumerate() {

@@ -126,7 +126,7 @@ impl Job {
             }
             Event::StarterLost => self.on_starter_lost(out),
             Event::Stop { reason } => self.on_stop(reason, out),
-            Event::MergeEnded { ok } => self.on_merge_ended(ok, out),
+            Event::MergeEnded { status } => self.on_merge_ended(status, out),
         }
         if self.durable.phase != JobPhase::New {
             self.want(out);

@@ -3,7 +3,7 @@
 use super::durable::JobPhase;
 use super::event::Action;
 use super::{Job, restart};
-use dc_model::{Attempt, GiveUp, Outcome, Record, Restart, ResultMeta, StopReason, SubtaskId};
+use dc_model::{Attempt, GiveUp, Outcome, Record, Restart, ResultMeta, StopReason, SubtaskId, exit};
 
 /// Starters that may be lost in a row, without a subtask done in between, before the job stops.
 const STARTER_LOSSES_MAX: u32 = 8;
@@ -125,16 +125,16 @@ impl Job {
     }
 
     /// The merged file is in place, or it is not and the job ends with an error.
-    pub(super) fn on_merge_ended(&mut self, ok: bool, out: &mut Vec<Action>) {
+    pub(super) fn on_merge_ended(&mut self, status: u8, out: &mut Vec<Action>) {
         if !self.live.merging {
             return;
         }
         self.live.merging = false;
         if self.durable.phase == JobPhase::Merging {
-            if ok {
+            if status == exit::OK {
                 self.commit(Record::Merged, out);
             } else {
-                self.live.merge_failed = true;
+                self.live.merge_failed = Some(status);
             }
         }
     }

@@ -110,7 +110,10 @@ impl Job {
             JobPhase::Running if self.live.is_drained() => self.status_of_subtasks(),
             JobPhase::Stopping(reason) => self.status_of(reason),
             JobPhase::Merged => exit::OK,
-            JobPhase::Merging if self.live.merge_failed => exit::DC_ERROR,
+            JobPhase::Merging => match self.live.merge_failed {
+                Some(status) => status,
+                None => return,
+            },
             _ => return,
         };
         self.commit(Record::Ended { status }, out);
