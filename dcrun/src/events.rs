@@ -35,6 +35,19 @@ pub enum Event<'a> {
         /// A number of blocks that would end sooner.
         better_split: Option<u32>,
     },
+    /// The machine of a plan, and what its cores are to compute.
+    Machine {
+        /// The host.
+        host: &'a str,
+        /// The variable that describes it; none for the machine dcrun runs on.
+        described_by: Option<&'a str>,
+        /// Its packages.
+        packages: Vec<MachinePackage>,
+        /// NUMA nodes without a core that may be used.
+        memory_only: Vec<MachineMemory>,
+        /// CPUs that are offline, hidden or not allowed.
+        left_out: Vec<u32>,
+    },
     /// One subtask, before anything runs.
     Subtask {
         /// Its number.
@@ -176,6 +189,60 @@ pub enum Event<'a> {
         /// Whether the job's directory is still there, to be resumed.
         kept: bool,
     },
+}
+
+/// A package of a machine.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct MachinePackage {
+    /// Its number.
+    pub package: u32,
+    /// The cells of its cores.
+    pub cells_total: u64,
+    /// Its NUMA domains, as far as they lie in it.
+    pub domains: Vec<MachineDomain>,
+}
+
+/// A NUMA domain of a package.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct MachineDomain {
+    /// The OS's node number.
+    pub numa: u32,
+    /// Its memory; 0 where that is not known.
+    pub memory_bytes: u64,
+    /// The cells of its cores.
+    pub cells_total: u64,
+    /// Its cores that may be used.
+    pub cores: Vec<MachineCore>,
+}
+
+/// A core.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct MachineCore {
+    /// hwloc's logical number.
+    pub core: u32,
+    /// Its CPUs, by the OS's numbers.
+    pub cpus: Vec<u32>,
+    /// The number of its last-level cache.
+    pub cache: u32,
+    /// The rank of its first subtask; none where it is idle.
+    pub rank: Option<u32>,
+    /// Its subtasks, one after another or, with more ranks than cores, at a time.
+    pub subtasks_total: usize,
+    /// Their cells; those of a subtask with several cores are spread over them.
+    pub cells_total: u64,
+}
+
+/// A NUMA node without cores.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct MachineMemory {
+    /// The OS's node number.
+    pub numa: u32,
+    /// Its memory.
+    pub memory_bytes: u64,
+    /// What hwloc calls it.
+    pub kind: Option<String>,
+    /// Domains to whose cores it is local, by the OS's node numbers.
+    pub near: Vec<u32>,
 }
 
 /// A checkpoint.

@@ -43,6 +43,28 @@ fn a_plan() {
 }
 
 #[test]
+fn a_machine() {
+    let core =
+        MachineCore { core: 1, cpus: vec![2, 3], cache: 0, rank: Some(4), subtasks_total: 5, cells_total: 6 };
+    let domain = MachineDomain { numa: 7, memory_bytes: 8, cells_total: 6, cores: vec![core] };
+    let memory = MachineMemory { numa: 9, memory_bytes: 10, kind: Some("HBM".to_owned()), near: vec![7] };
+    let machine = Event::Machine {
+        host: "n1",
+        described_by: None,
+        packages: vec![MachinePackage { package: 0, cells_total: 6, domains: vec![domain] }],
+        memory_only: vec![memory],
+        left_out: vec![1],
+    };
+    assert_eq!(
+        text(&machine, None),
+        "{\"v\":1,\"event\":\"machine\",\"host\":\"n1\",\"described_by\":null,\"packages\":[{\"package\":0,\
+         \"cells_total\":6,\"domains\":[{\"numa\":7,\"memory_bytes\":8,\"cells_total\":6,\"cores\":[{\"core\":1,\
+         \"cpus\":[2,3],\"cache\":0,\"rank\":4,\"subtasks_total\":5,\"cells_total\":6}]}]}],\"memory_only\":[{\
+         \"numa\":9,\"memory_bytes\":10,\"kind\":\"HBM\",\"near\":[7]}],\"left_out\":[1]}\n"
+    );
+}
+
+#[test]
 fn a_run() {
     let from = Some(Restart { attempt: dc_model::Attempt(1), step: 40 }.into());
     let cases = [

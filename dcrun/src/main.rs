@@ -100,11 +100,13 @@ fn open_events(view: &View, at: &Surroundings) -> Result<Events, SetupError> {
 }
 
 fn plan(job: &request::NewJob, view: &View, at: &Surroundings, machine: &mut Machine) -> Result<u8, Error> {
-    let (record, plan, topology) = setup::plan_only(job, view, at, machine)?;
-    let host = &topology.host;
+    let (record, plan, found) = setup::plan_only(job, view, at, machine)?;
     let out = match &view.json {
-        Some(_) => show::plan::events(&record, &plan, host).concat(),
-        None => show::plan::page(&record, &plan, &topology).into_bytes(),
+        Some(_) => show::plan::events(&record, &plan, &found).concat(),
+        None => {
+            let canvas = show::canvas::Canvas::of(|name| at.var(name));
+            show::plan::page(&record, &plan, &found, canvas).into_bytes()
+        }
     };
     if let Some(Some(file)) = &view.json {
         let path = at.cwd.join(file);

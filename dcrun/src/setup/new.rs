@@ -11,10 +11,11 @@ use super::{
 };
 use crate::cli::BindWord;
 use crate::request::{NewJob, View, Work};
-use dc_model::{JobUuid, Topology};
+use dc_model::JobUuid;
 use dc_spool::hash::FileIdentity;
 use dc_spool::job::{Bind, FailurePolicy, JobOptions, JobRecord, StreamOptions};
 use dc_spool::spool::{Spool, SpoolError};
+use dcd::topology::Found;
 use dcsched_core::job::Job;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -129,13 +130,13 @@ pub fn plan_only(
     view: &View,
     at: &Surroundings,
     machine: &mut Machine,
-) -> Result<(JobRecord, Plan, Topology), SetupError> {
+) -> Result<(JobRecord, Plan, Found), SetupError> {
     // A kernel that is not built yet is no hindrance: nothing is run.
     let program = job.kernel.first().map_or_else(|| PathBuf::from("job"), PathBuf::from);
     let cwd = rank_directory(job, at)?;
     let merges = merge_targets(job, view, at)?;
     let Made { subtasks, ranks, better_split, .. } = make(job, &at.cwd, &mut || machine.topology())?;
-    let topology = machine.topology()?;
+    let found = machine.found()?.clone();
     let record = JobRecord {
         uuid: JobUuid([0; 16]),
         name: job.name.clone().unwrap_or_else(|| name_of_kernel(&program)),
@@ -148,10 +149,13 @@ pub fn plan_only(
         domain: None,
         subtasks,
     };
-    let mut spec = spec(&record, topology.clone());
-    claim::look(&mut spec, &record, at);
+    let mut spec = spec(&record, found.topology.clone());
+    // What other dcruns use says nothing of a machine that is only described.
+    if machine.must_be_here().is_ok() {
+        claim::look(&mut spec, &record, at);
+    }
     let plan = predict(&spec, better_split);
-    Ok((record, plan, topology))
+    Ok((record, plan, found))
 }
 
 fn find_kernel(job: &NewJob, at: &Surroundings) -> Result<PathBuf, SetupError> {

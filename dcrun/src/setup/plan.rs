@@ -29,6 +29,8 @@ pub struct Plan {
     pub better_split: Option<u32>,
     /// Each subtask's rank and CPUs, by id; none for one that costs nothing.
     pub seats: Vec<Option<(u32, CpuSet)>>,
+    /// The subtasks that run, in the order in which they start, with their cores: indices into the topology's.
+    pub starts: Vec<(SubtaskId, Vec<u32>)>,
 }
 
 /// Plays the job through in predicted time.
@@ -58,6 +60,7 @@ pub fn predict(spec: &JobSpec, better_split: Option<u32>) -> Plan {
         },
         better_split,
         seats: play.seated,
+        starts: play.starts,
     }
 }
 
@@ -78,6 +81,7 @@ struct Play {
     held: Vec<Option<Seat>>,
     /// By subtask: its rank and its CPUs.
     seated: Vec<Option<(u32, CpuSet)>>,
+    starts: Vec<(SubtaskId, Vec<u32>)>,
     now: u64,
     last_end: u64,
     ranked_cores: u64,
@@ -92,6 +96,7 @@ impl Play {
             running: BinaryHeap::new(),
             held: vec![None; spec.needs.len()],
             seated: vec![None; spec.needs.len()],
+            starts: Vec::with_capacity(spec.needs.len()),
             now: 0,
             last_end: 0,
             ranked_cores: 0,
@@ -128,6 +133,7 @@ impl Play {
         self.ranked_cores += seat.placement.cores.len() as u64;
         self.most_ranked_cores = self.most_ranked_cores.max(self.ranked_cores);
         self.seated[seat.subtask.index()] = Some((seat.rank.0, seat.placement.cpus.clone()));
+        self.starts.push((seat.subtask, seat.placement.cores.clone()));
         let at = seat.subtask.index();
         self.held[at] = Some(seat);
     }
@@ -190,6 +196,8 @@ mod tests {
         let ranks: Vec<_> = plan.seats.iter().map(|seat| seat.as_ref().map(|(rank, _)| *rank)).collect();
         assert_eq!(ranks, [Some(0), Some(0), None, Some(1), Some(1)]);
         assert_eq!(plan.better_split, Some(7));
+        let starts: Vec<_> = plan.starts.iter().map(|(subtask, cores)| (subtask.0, cores[0])).collect();
+        assert_eq!(starts, [(1, 0), (3, 1), (4, 1), (0, 0)], "the longest first");
     }
 
     #[test]

@@ -41,6 +41,7 @@ mod tests {
             efficiency: 0.6666,
             better_split: Some(96),
             seats: vec![Some((0, dc_model::CpuSet::new())); 64],
+            starts: Vec::new(),
         };
         assert_eq!(
             lines(&plan, 64),

@@ -2,7 +2,9 @@
 
 pub mod amount;
 pub mod balance;
+pub mod canvas;
 pub mod failure;
+pub mod map;
 pub mod plan;
 pub mod progress;
 pub mod state;

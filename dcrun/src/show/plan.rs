@@ -1,15 +1,18 @@
 //! A plan as a page of text.
 
-use super::balance;
+use super::canvas::Canvas;
+use super::{balance, map};
 use crate::events::{self, Event};
 use crate::setup::plan::Plan;
-use dc_model::{CpuSet, SubtaskId, Topology};
-use dc_spool::job::JobRecord;
+use dc_model::{CpuSet, SubtaskId};
+use dc_spool::job::{Bind, JobRecord};
+use dcd::topology::Found;
 use std::fmt::Write as _;
 
-/// The whole page: the head, then one line a subtask.
+/// The whole page: the head, the machine, then one line a subtask.
 #[must_use]
-pub fn page(record: &JobRecord, plan: &Plan, topology: &Topology) -> String {
+pub fn page(record: &JobRecord, plan: &Plan, found: &Found, canvas: Canvas) -> String {
+    let topology = &found.topology;
     let mut out = String::new();
     // Writing into a string cannot fail.
     let _ = writeln!(
@@ -26,6 +29,15 @@ pub fn page(record: &JobRecord, plan: &Plan, topology: &Topology) -> String {
         let _ = writeln!(out, "{line}");
     }
     let _ = writeln!(out, "predicted makespan {} cells a core", plan.makespan);
+    let is_bound = record.options.bind != Some(Bind::None);
+    for line in std::iter::once(String::new()).chain(map::draw(
+        found,
+        &packages(record, plan, found),
+        is_bound,
+        canvas,
+    )) {
+        let _ = writeln!(out, "{line}");
+    }
     let _ = writeln!(
         out,
         "\n{:>8}  {:>12}  {:>5}  {:>7}  {:<23} name",
@@ -74,10 +86,16 @@ pub fn all_events<'a>(record: &'a JobRecord, plan: &Plan, host: &'a str) -> Vec<
     std::iter::once(head).chain(subtasks).collect()
 }
 
-/// The same as lines without times.
+/// The page as lines without times: the machine stands behind the plan.
 #[must_use]
-pub fn events(record: &JobRecord, plan: &Plan, host: &str) -> Vec<Vec<u8>> {
-    all_events(record, plan, host).iter().map(|event| events::line(event, None)).collect()
+pub fn events(record: &JobRecord, plan: &Plan, found: &Found) -> Vec<Vec<u8>> {
+    let mut all = all_events(record, plan, &found.topology.host);
+    all.insert(1, map::event(found, &packages(record, plan, found)));
+    all.iter().map(|event| events::line(event, None)).collect()
+}
+
+fn packages<'a>(record: &JobRecord, plan: &Plan, found: &'a Found) -> Vec<map::Package<'a>> {
+    map::packages(found, plan, |subtask| record.subtasks.get(subtask).map_or(0, |subtask| subtask.cells))
 }
 
 fn shown_cpus(cpus: &CpuSet) -> String {
