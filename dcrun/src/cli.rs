@@ -120,6 +120,10 @@ pub struct Cli {
     #[arg(long, value_name = "WHAT")]
     pub bind: Option<BindWord>,
 
+    /// Set the rank variables of Slurm, Open MPI, PMI and Flux too
+    #[arg(long)]
+    pub compat_env: bool,
+
     /// Run more ranks at a time than there are cores
     #[arg(long)]
     pub oversubscribe: bool,

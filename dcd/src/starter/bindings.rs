@@ -4,9 +4,11 @@
 use super::Starter;
 use super::table::AttemptKey;
 use super::timers::Timer;
+use crate::launch::Refused;
 use crate::process::calls::affinity;
-use dc_model::CpuSet;
 use dc_model::wire::{FromStarter, Launch};
+use dc_model::{CpuSet, LaunchStage};
+use nix::errno::Errno;
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
 
@@ -22,6 +24,23 @@ impl Starter {
         if let Some(process) = self.table.get(key).and_then(|entry| entry.process) {
             self.timers.set(process.since + FIRST_LOOK, Timer::Look(key));
         }
+    }
+
+    /// A launch was refused: where its CPUs have gone from the cpuset, or offline, since they were chosen, it is given
+    /// what is allowed now. Whether another try may go better.
+    pub(super) fn maybe_move(&mut self, key: AttemptKey, refused: Refused) -> bool {
+        let is_gone = refused.stage == LaunchStage::Affinity && refused.errno == Errno::EINVAL as i32;
+        let Some(entry) = self.table.get_mut(key).filter(|_| is_gone) else { return false };
+        let launch = &mut entry.launch;
+        let allowed = affinity(Pid::from_raw(0)).unwrap_or_default();
+        if allowed.is_empty() || allowed.intersects(&launch.cpus) {
+            return false;
+        }
+        launch.numa = None;
+        let wanted = std::mem::replace(&mut launch.cpus, allowed.clone());
+        let (subtask, rank) = (launch.subtask, launch.rank);
+        self.control.tell(&FromStarter::Rebound { subtask, rank, wanted, found: allowed });
+        true
     }
 
     /// Looks once, and tells what it finds.

@@ -1,5 +1,6 @@
 //! The environment of a rank: what all ranks share, then what is this subtask's own. dc-kernel(7) is the one list.
 
+use super::compat;
 use dc_model::wire::{Hello, Launch};
 use dc_model::{CpuSet, Restart};
 use std::ffi::{CString, NulError, OsStr};
@@ -26,6 +27,9 @@ const OWN: &[&str] = &[
     "DC_PROGRESS",
 ];
 
+/// A variable with a number.
+pub(super) type Var = (&'static str, u32);
+
 /// The checkpoints a rank is told of.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Origin {
@@ -43,6 +47,8 @@ pub struct Environment {
     shared: Vec<CString>,
     allowed: CpuSet,
     openmp: bool,
+    /// Whether other launchers' variables are set too.
+    compat: bool,
 }
 
 impl Environment {
@@ -51,9 +57,11 @@ impl Environment {
     /// # Errors
     /// When a string holds a zero byte.
     pub fn new(hello: &Hello, host: &str, pid: u32, allowed: CpuSet) -> Result<Self, NulError> {
+        let asked = [compat::ASKED.as_bytes(), b"=1"].concat();
+        let compat = hello.env.contains(&asked);
         let is_own = |var: &&Vec<u8>| {
             let name = var.split(|b| *b == b'=').next().unwrap_or_default();
-            OWN.iter().any(|own| own.as_bytes() == name)
+            OWN.iter().any(|own| own.as_bytes() == name) || compat && compat::is_any(name)
         };
         let mut shared: Vec<CString> = hello
             .env
@@ -73,7 +81,12 @@ impl Environment {
             shared.push(CString::new(text)?);
         }
         shared.push(CString::new([b"DC_SPOOL=", &hello.spool[..]].concat())?);
-        Ok(Self { shared, allowed, openmp })
+        if compat {
+            for (name, value) in compat::shared(hello.ranks) {
+                shared.push(CString::new(format!("{name}={value}"))?);
+            }
+        }
+        Ok(Self { shared, allowed, openmp, compat })
     }
 
     /// The part that all share.
@@ -99,6 +112,11 @@ impl Environment {
         set(format!("DC_CPUS={cpus}"))?;
         if let Some(block) = launch.block {
             set(format!("DC_BLOCK={block}"))?;
+        }
+        if self.compat {
+            for (name, value) in compat::own(launch.rank.0, launch.cores) {
+                set(format!("{name}={value}"))?;
+            }
         }
         if self.openmp {
             set(format!("OMP_NUM_THREADS={}", launch.cores.max(1)))?;

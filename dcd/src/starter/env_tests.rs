@@ -108,3 +108,38 @@ fn a_zero_byte_is_refused() {
     hello.spool = b"/a\0b".to_vec();
     assert!(Environment::new(&hello, "n", 1, CpuSet::new()).is_err());
 }
+
+#[test]
+fn other_launchers_variables_are_set_where_they_are_asked_for() {
+    let outer = ["SLURM_CPUS_PER_TASK=64", "SLURM_NNODES=9", "SLURM_JOB_ID=7"];
+    let asked = [&outer[..], &["DC_COMPAT_ENV=1"]].concat();
+    let vars = all(&hello(&asked, false), &launch("2,3", 2), None);
+    for var in [
+        "SLURM_PROCID=3",
+        "SLURM_NTASKS=4",
+        "SLURM_LOCALID=3",
+        "SLURM_NODEID=0",
+        "SLURM_CPUS_PER_TASK=2",
+        "SLURM_NNODES=1",
+        "SLURM_JOB_ID=7",
+        "OMPI_COMM_WORLD_RANK=3",
+        "OMPI_COMM_WORLD_SIZE=4",
+        "OMPI_COMM_WORLD_LOCAL_RANK=3",
+        "OMPI_COMM_WORLD_LOCAL_SIZE=4",
+        "PMI_RANK=3",
+        "PMI_SIZE=4",
+        "MPI_LOCALRANKID=3",
+        "MPI_LOCALNRANKS=4",
+        "FLUX_TASK_RANK=3",
+        "FLUX_JOB_SIZE=4",
+    ] {
+        assert!(vars.contains(&var.to_owned()), "{var}: {vars:?}");
+    }
+    let mut names: Vec<_> = vars.iter().filter_map(|var| var.split('=').next()).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count, "each is set once: {vars:?}");
+    let plain = all(&hello(&outer, false), &launch("2,3", 2), None);
+    assert!(plain.contains(&"SLURM_NNODES=9".to_owned()) && !plain.iter().any(|var| var.starts_with("PMI_")));
+}

@@ -4,6 +4,7 @@
 
 mod attempt;
 mod bindings;
+pub mod compat;
 mod connect;
 mod control;
 mod drains;

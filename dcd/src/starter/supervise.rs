@@ -93,7 +93,11 @@ impl Starter {
     }
 
     fn launch(&mut self, key: AttemptKey) -> Event {
-        match self.try_launch(key) {
+        let mut tried = self.try_launch(key);
+        if matches!(tried, Err(refused) if self.maybe_move(key, refused)) {
+            tried = self.try_launch(key);
+        }
+        match tried {
             Ok(process) => {
                 self.table.set_process(key, process);
                 self.maybe_freeze(key);

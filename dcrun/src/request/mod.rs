@@ -122,6 +122,8 @@ pub struct NewJob {
     pub oversubscribe: bool,
     /// Where the ranks' streams go and come from.
     pub streams: StreamOptions,
+    /// Whether ranks get other launchers' variables too.
+    pub compat_env: bool,
 }
 
 /// Where the subtasks come from.
@@ -269,6 +271,7 @@ fn check_resume(cli: &Cli) -> Result<(), RequestError> {
         ("-K", cli.kill_on_bad_exit.is_some()),
         ("--bind", cli.bind.is_some()),
         ("--oversubscribe", cli.oversubscribe),
+        ("--compat-env", cli.compat_env),
     ];
     match fixed.into_iter().find(|(_, given)| *given) {
         Some((option, _)) => Err(RequestError::FixedAtStart { option }),
@@ -311,6 +314,7 @@ fn new_task(cli: Cli) -> Result<Task, RequestError> {
         bind: cli.bind,
         oversubscribe: cli.oversubscribe,
         streams,
+        compat_env: cli.compat_env,
     };
     if !cli.plan {
         return Ok(Task::Run { job, spool: cli.spool });

@@ -5,9 +5,10 @@ use super::starter::Closed;
 use super::{Notice, Run, console, journal};
 use crate::events;
 use dc_model::wire::{FromStarter, ToStarter};
-use dc_model::{Record, StopReason};
-use dcd::process::calls::End;
+use dc_model::{CpuSet, Record, StopReason};
+use dcd::process::calls::{End, affinity};
 use dcsched_core::job::Event;
+use nix::unistd::Pid;
 use std::io::ErrorKind;
 
 const SIGKILL: u8 = 9;
@@ -174,9 +175,9 @@ impl Run {
             }
             FromStarter::Rebound { subtask, rank, wanted, found } => {
                 if self.rebound.insert(rank.0) {
+                    let why = self.why_rebound(&wanted);
                     self.say_if_not_quiet(format!(
-                        "rank {rank} (subtask {subtask}) was given CPUs {wanted}, but runs on {found}: its kernel or MPI \
-                         binds itself; --bind none leaves it alone"
+                        "rank {rank} (subtask {subtask}) was given CPUs {wanted}, but runs on {found}: {why}"
                     ));
                 }
             }
@@ -187,6 +188,18 @@ impl Run {
                 }
             }
             FromStarter::Notice { text } => self.say_if_not_quiet(text),
+        }
+    }
+
+    /// Why a rank does not run where it was put.
+    fn why_rebound(&self, wanted: &CpuSet) -> &'static str {
+        match affinity(Pid::from_raw(0)) {
+            Ok(allowed)
+                if !wanted.is_subset(&allowed) && wanted.is_subset(&self.job.spec().topology.cpus()) =>
+            {
+                "the others have gone offline, or from the cpuset, since the start"
+            }
+            _ => "its kernel or MPI binds itself; --bind none leaves it alone",
         }
     }
 

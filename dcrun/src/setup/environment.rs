@@ -47,6 +47,8 @@ const STRIPPED: &[&str] = &[
     "HYDRA_CONTROL_FD",
     "I_MPI_HYDRA_*",
     "MV2_COMM_WORLD_*",
+    "JSM_NAMESPACE_*",
+    "PRTE_LAUNCHED",
     // Flux, PALS, ALPS.
     "FLUX_TASK_*",
     "FLUX_JOB_SIZE",
@@ -54,6 +56,7 @@ const STRIPPED: &[&str] = &[
     "PALS_*",
     "ALPS_APP_*",
     // An outer dcrun.
+    "DC_COMPAT_ENV",
     "DC_JOB_ID",
     "DC_JOB_NAME",
     "DC_JOB_UUID",
@@ -84,6 +87,34 @@ const STRIPPED: &[&str] = &[
     "DC_MERGE_BYTES",
 ];
 
+/// Settings that a launcher makes for the ranks it starts, each under a name that a user may set too: left out where
+/// the variable that is named first shows that this is a rank of that launcher. An Open MPI that finds them looks for
+/// a daemon that is not its own, and gives up.
+const STRIPPED_IN_RANK: &[(&str, &[&str])] = &[
+    (
+        "OMPI_COMM_WORLD_RANK",
+        &[
+            "OMPI_MCA_ess",
+            "OMPI_MCA_ess_base_*",
+            "OMPI_MCA_initial_wdir",
+            "OMPI_MCA_orte_app_num",
+            "OMPI_MCA_orte_bound_at_launch",
+            "OMPI_MCA_orte_ess_*",
+            "OMPI_MCA_orte_hnp_uri",
+            "OMPI_MCA_orte_jobfam_session_dir",
+            "OMPI_MCA_orte_launch",
+            "OMPI_MCA_orte_local_daemon_uri",
+            "OMPI_MCA_orte_num_nodes",
+            "OMPI_MCA_orte_precondition_transports",
+            "OMPI_MCA_orte_top_session_dir",
+            "OMPI_MCA_pmix",
+            "OMPI_MCA_shmem_RUNTIME_QUERY_hint",
+        ],
+    ),
+    ("HYDI_CONTROL_FD", &["MPIR_CVAR_CH3_INTERFACE_HOSTNAME"]),
+    ("FLUX_TASK_RANK", &["OMPI_MCA_pmix", "OMPI_MCA_schizo"]),
+];
+
 /// What stays although [`STRIPPED`] has it: settings that a user makes.
 const KEPT: &[&str] = &["PMIX_MCA_*"];
 
@@ -97,6 +128,8 @@ pub struct Environment {
     pub vars: Vec<(OsString, OsString)>,
     /// The OpenMP variable that the user has set, so that dc sets none.
     pub openmp: Option<&'static str>,
+    /// The names of what was left out.
+    pub stripped: Vec<String>,
 }
 
 /// Leaves out what an outer job told its rank.
@@ -108,15 +141,25 @@ pub fn strip(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Environmen
     if is_in_rank && OPENMP.iter().all(|name| has(name, &vars)) {
         vars.retain(|(name, _)| !OPENMP.iter().any(|own| name == own));
     }
-    vars.retain(|(name, _)| !is_any(name, STRIPPED) || is_any(name, KEPT));
+    let of_launchers: Vec<&[&str]> =
+        STRIPPED_IN_RANK.iter().filter(|(rank, _)| has(rank, &vars)).map(|(_, names)| *names).collect();
+    let mut stripped = Vec::new();
+    vars.retain(|(name, _)| {
+        let stays = (!is_any(name, STRIPPED) || is_any(name, KEPT))
+            && !of_launchers.iter().any(|names| is_any(name, names));
+        if !stays {
+            stripped.push(name.to_string_lossy().into_owned());
+        }
+        stays
+    });
     let openmp = OPENMP.into_iter().find(|name| has(name, &vars));
-    Environment { vars, openmp }
+    Environment { vars, openmp, stripped }
 }
 
 fn is_any(name: &OsStr, table: &[&str]) -> bool {
     let name = name.as_bytes();
     // Most names share no first letter with the table: look no further for those.
-    if !matches!(name.first(), Some(b'A' | b'D' | b'F' | b'H' | b'I' | b'M' | b'O' | b'P' | b'S')) {
+    if !matches!(name.first(), Some(b'A' | b'D' | b'F' | b'H' | b'I' | b'J' | b'M' | b'O' | b'P' | b'S')) {
         return false;
     }
     table.iter().any(|entry| match entry.strip_suffix('*') {
@@ -126,53 +169,5 @@ fn is_any(name: &OsStr, table: &[&str]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn left(names: &[&str]) -> Vec<String> {
-        let vars = names.iter().map(|name| (OsString::from(name), OsString::from("1")));
-        strip(vars).vars.into_iter().map(|(name, _)| name.into_string().unwrap()).collect()
-    }
-
-    #[test]
-    fn every_entry_is_left_out() {
-        for entry in STRIPPED {
-            let name = entry.replace('*', "X");
-            assert_eq!(left(&["HOME", &name]), ["HOME"], "{entry}");
-            assert!(entry.starts_with(['A', 'D', 'F', 'H', 'I', 'M', 'O', 'P', 'S']), "{entry}");
-        }
-    }
-
-    #[test]
-    fn what_belongs_to_the_job_or_the_user_stays() {
-        let stay = [
-            "PATH",
-            "SLURM_JOB_ID",
-            "SLURM_SUBMIT_DIR",
-            "SLURM_JOB_NODELIST",
-            "SLURM_ARRAY_TASK_ID",
-            "OMPI_MCA_btl",
-            "OMPI_ALLOW_RUN_AS_ROOT",
-            "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM",
-            "PMIX_MCA_gds",
-            "PMI",
-            "DC_CLAIMS",
-            "DC_GRACE",
-            "DC_LOG",
-            "DC_STARTER",
-            "DC_MY_OWN",
-            "OMP_NUM_THREADS",
-        ];
-        assert_eq!(left(&stay), stay);
-    }
-
-    #[test]
-    fn openmp_of_an_outer_rank_is_not_the_users() {
-        let all = ["OMP_NUM_THREADS", "OMP_PLACES", "OMP_PROC_BIND"];
-        assert_eq!(left(&all), all);
-        assert_eq!(left(&["DC_RANK", "DC_CPUS", all[0], all[1], all[2], "OMP_STACKSIZE"]), ["OMP_STACKSIZE"]);
-        assert_eq!(left(&["DC_RANK", "DC_CPUS", all[0]]), [all[0]], "one alone is the user's");
-        let vars = [(OsString::from(all[1]), OsString::new())];
-        assert_eq!(strip(vars).openmp, Some(all[1]));
-    }
-}
+#[path = "environment_tests.rs"]
+mod tests;

@@ -15,6 +15,7 @@ use dc_model::JobUuid;
 use dc_spool::hash::FileIdentity;
 use dc_spool::job::{Bind, FailurePolicy, JobOptions, JobRecord, StreamOptions};
 use dc_spool::spool::{Spool, SpoolError};
+use dcd::starter::compat::ASKED as COMPAT_ENV;
 use dcd::topology::Found;
 use dcsched_core::job::Job;
 use std::ffi::OsStr;
@@ -96,7 +97,8 @@ impl Settled<'_> {
         };
         let has_costs = job.work != Work::Plain;
         let mut spec = spec(&record, topology);
-        let claimed = claim::claim(&mut spec, &record, at);
+        let mut claimed = claim::claim(&mut spec, &record, at);
+        claimed.details.extend(inherited(&environment, &spec.topology));
         let plan = (view.json.is_some() || has_costs).then(|| predict(&spec, made.better_split));
         Ok(Ready {
             hello: {
@@ -181,6 +183,10 @@ fn merge_targets(
 
 fn environment(job: &NewJob, cwd: &Path, at: &Surroundings) -> Environment {
     let mut environment = strip(at.vars.iter().cloned());
+    if job.compat_env {
+        // Kept with the job's environment, so that a resume gives it again.
+        environment.vars.push((COMPAT_ENV.into(), "1".into()));
+    }
     if job.chdir.is_some() {
         for (name, value) in &mut environment.vars {
             if name == "PWD" {
@@ -189,6 +195,28 @@ fn environment(job: &NewJob, cwd: &Path, at: &Surroundings) -> Environment {
         }
     }
     environment
+}
+
+/// What was taken over from the surroundings, for those who want to know.
+fn inherited(environment: &Environment, topology: &dc_model::Topology) -> Vec<String> {
+    let mut lines = vec![format!("CPUs {} are allowed, by this process's affinity", topology.cpus())];
+    let value =
+        |wanted: &str| environment.vars.iter().find(|(name, _)| name == wanted).map(|(_, value)| value);
+    let around =
+        [("Slurm", "SLURM_JOB_ID"), ("PBS", "PBS_JOBID"), ("Flux", "FLUX_JOB_ID"), ("LSF", "LSB_JOBID")];
+    for (system, name) in around {
+        if let Some(job) = value(name) {
+            let job = job.to_string_lossy().escape_debug().to_string();
+            lines.push(format!(
+                "inside job {job} of {system}; its variables about CPUs count for nothing here"
+            ));
+        }
+    }
+    if !environment.stripped.is_empty() {
+        let names = environment.stripped.join(", ");
+        lines.push(format!("left out of the ranks' environment, as an outer job's: {names}"));
+    }
+    lines
 }
 
 fn var(name: &OsStr, value: &OsStr) -> Vec<u8> {

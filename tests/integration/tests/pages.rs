@@ -231,7 +231,11 @@ fn variables_of_a_rank() {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("DC_")) {
         command.env_remove(name);
     }
-    command.args(["-n", "1", "--domain"]).arg(&mask).arg("--spool").arg(dir.path().join("spool"));
+    command
+        .args(["-n", "1", "--compat-env", "--domain"])
+        .arg(&mask)
+        .arg("--spool")
+        .arg(dir.path().join("spool"));
     let output = command.args(["--", "/bin/sh", "-c", KERNEL, "sh"]).arg(dcspool).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {stderr}", output.status);
