@@ -2,8 +2,7 @@
 //! shares. And one inside of another.
 
 use dc_integration::shown::{allowed, cpu_list};
-use dc_integration::{Ask, Running, Scratch, process, until};
-use nix::sys::signal::Signal;
+use dc_integration::{Ask, Running, Scratch, Terminal, until};
 use std::path::{Path, PathBuf};
 
 /// A place for claims of its own.
@@ -255,18 +254,17 @@ fn a_killed_outer_one_leaves_nothing_of_the_inner_ones() {
 }
 
 #[test]
-fn ctrl_c_once_is_reported_once() {
+fn ctrl_c_once_is_reported_once_and_by_the_outer_one() {
     let place = Scratch::new();
-    let kernel = waits(&place);
-    let outer = place.dcrun("-n 1 dcrun -n 1").arg(&kernel).start();
-    outer.prints("up ");
-    // As a terminal does: to the group in front, which is the outer one's.
-    assert!(process::signal_group(outer.pid(), Signal::SIGINT));
-    outer.says("subtask");
+    let kernel =
+        place.script("waits", "echo up > ups\nwhile ! test -e go; do sleep 0.02; done\necho passed\n");
+    let mut terminal = Terminal::start(&place.dcrun("-n 1 -J outer dcrun -n 1").arg(&kernel));
+    until("the inner rank", || place.path("ups").exists().then_some(()));
+    terminal.types("\x03");
+    terminal.shows("Ctrl-C");
     place.write("go", "");
-    let outer = outer.finish().ends_with(0);
-    let reports = outer.err().lines().filter(|line| line.contains("running")).count();
-    assert!(reports >= 1 && !outer.err().contains("stopp"), "{outer}");
-    let states = outer.err().lines().filter(|line| line.starts_with("dcrun: 0 of 1")).count();
-    assert!(states <= 1, "{outer}");
+    terminal.shows("passed");
+    assert_eq!(terminal.status(), 0, "the inner one has not heard of it");
+    let screen = terminal.screen.text();
+    assert_eq!(screen.matches("Ctrl-C").count(), 1, "{screen}");
 }
