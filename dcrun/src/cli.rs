@@ -12,7 +12,7 @@ use std::path::PathBuf;
     about = "Run a kernel over many subtasks, so that every core finishes at the same moment",
     after_help = "See dcrun(1) and dc-kernel(7).",
     override_usage = "dcrun [OPTIONS] [--] KERNEL [ARGS]...\n       dcrun --plan [OPTIONS] [KERNEL [ARGS]...]\n       \
-                      dcrun --resume DIR [OPTIONS]",
+                      dcrun --resume DIR [OPTIONS]\n       dcrun --report DIR [--json[=FILE]]",
     disable_version_flag = true
 )]
 pub struct Cli {
@@ -111,6 +111,10 @@ pub struct Cli {
     /// Go on with the job in this directory
     #[arg(long, value_name = "DIR")]
     pub resume: Option<PathBuf>,
+
+    /// Tell what became of the job in this directory, and run nothing
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
 
     /// Resume although the kernel or the domain has changed
     #[arg(long, requires = "resume")]

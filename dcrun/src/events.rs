@@ -34,6 +34,8 @@ pub enum Event<'a> {
         efficiency: f64,
         /// A number of blocks that would end sooner.
         better_split: Option<u32>,
+        /// What runs before predict, where there were any.
+        predicted: Option<Predicted>,
     },
     /// The machine of a plan, and what its cores are to compute.
     Machine {
@@ -62,6 +64,8 @@ pub enum Event<'a> {
         rank: Option<u32>,
         /// The CPUs it should run on; empty when it is not bound.
         cpus: Vec<u32>,
+        /// Predicted time, in ns.
+        predicted_ns: Option<u64>,
     },
     /// The job begins, or goes on.
     Job {
@@ -176,6 +180,45 @@ pub enum Event<'a> {
         /// It.
         file: &'a str,
     },
+    /// What became of the job: before the end of a run in which anything ran, and by `--report`.
+    Report {
+        /// Where its last run was.
+        host: &'a str,
+        /// Its runs.
+        runs: u64,
+        /// Subtasks.
+        subtasks_total: u32,
+        /// Those done.
+        done: u64,
+        /// From the start of each run to the end of its last rank.
+        wall_ns: u64,
+        /// What was predicted for that before the first run.
+        predicted_ns: Option<u64>,
+        /// The dearest subtask over the mean, in cells.
+        balance: f64,
+        /// The longest subtask over the mean, in time.
+        balance_time: f64,
+        /// Core time used over core time that ranks could have used.
+        efficiency: f64,
+        /// Allowed cores.
+        cores: u32,
+        /// Those of them that ranks could hold at once.
+        usable: u32,
+        /// The time that ranks held cores, each core counted.
+        core_ns: u64,
+        /// The same in hours.
+        core_hours: f64,
+        /// What of it was for nothing.
+        lost_ns: u64,
+        /// Attempts that failed or were given up.
+        attempts_lost: u64,
+        /// Those of them of unknown length.
+        unmeasured: u64,
+        /// Attempts that were started again after a failure.
+        restarts: u64,
+        /// The subtask that took longest.
+        slowest: Option<SlowestObject>,
+    },
     /// The last object of a run.
     End {
         /// dcrun's exit status.
@@ -243,6 +286,38 @@ pub struct MachineMemory {
     pub kind: Option<String>,
     /// Domains to whose cores it is local, by the OS's node numbers.
     pub near: Vec<u32>,
+}
+
+/// What runs before predict of a job.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Predicted {
+    /// Time to the end, in ns.
+    pub makespan_ns: u64,
+    /// Time of all cores together, in ns.
+    pub core_ns: u64,
+    /// Whose times it rests on: `same`, `other_arguments`, `other_node`.
+    pub source: &'static str,
+    /// How many subtasks.
+    pub observations: u64,
+    /// When the last of them ran, in seconds since 1970.
+    pub last_unix_s: u64,
+}
+
+/// The subtask that took longest.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct SlowestObject {
+    /// Its number.
+    pub subtask: u32,
+    /// Its name, or its number.
+    pub name: Option<String>,
+    /// How long it ran, in ns.
+    pub ran_ns: u64,
+    /// What the others say that its cells take, in ns.
+    pub expected_ns: Option<u64>,
+    /// What others on its core took over what was expected of them.
+    pub core_ratio: Option<f64>,
+    /// `cells`, `core`, `subtask`, `alone` or `unknown`.
+    pub why: &'static str,
 }
 
 /// A checkpoint.

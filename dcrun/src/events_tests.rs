@@ -20,12 +20,20 @@ fn a_plan() {
         makespan: 60,
         efficiency: 0.5,
         better_split: Some(8),
+        predicted: Some(Predicted {
+            makespan_ns: 1,
+            core_ns: 2,
+            source: "same",
+            observations: 3,
+            last_unix_s: 4,
+        }),
     };
     assert_eq!(
         text(&plan, None),
         "{\"v\":1,\"event\":\"plan\",\"name\":\"ocean\",\"host\":\"n1\",\"cores\":2,\"lanes\":4,\"slots\":2,\
          \"subtasks_total\":4,\"cells_total\":100,\"balance\":1.25,\"makespan\":60,\"efficiency\":0.5,\
-         \"better_split\":8}\n"
+         \"better_split\":8,\"predicted\":{\"makespan_ns\":1,\"core_ns\":2,\"source\":\"same\",\"observations\":3,\
+         \"last_unix_s\":4}}\n"
     );
     let subtask = Event::Subtask {
         id: 3,
@@ -34,11 +42,12 @@ fn a_plan() {
         block: Some(block(Block { x0: 0, y0: 1, x1: 2, y1: 3 })),
         rank: Some(1),
         cpus: cpus(&CpuSet::from_iter([0, 2])),
+        predicted_ns: None,
     };
     assert_eq!(
         text(&subtask, None),
         "{\"v\":1,\"event\":\"subtask\",\"id\":3,\"name\":\"a\\\"b\\n\",\"cells\":25,\"block\":[0,1,2,3],\
-         \"rank\":1,\"cpus\":[0,2]}\n"
+         \"rank\":1,\"cpus\":[0,2],\"predicted_ns\":null}\n"
     );
 }
 
@@ -123,6 +132,39 @@ fn a_run() {
         (Event::Starter { pid: 5 }, "\"starter\",\"pid\":5"),
         (Event::StarterLost { pid: 6 }, "\"starter_lost\",\"pid\":6"),
         (Event::Merged { file: "/f" }, "\"merged\",\"file\":\"/f\""),
+        (
+            Event::Report {
+                host: "n1",
+                runs: 1,
+                subtasks_total: 4,
+                done: 3,
+                wall_ns: 5,
+                predicted_ns: None,
+                balance: 1.5,
+                balance_time: 2.5,
+                efficiency: 0.5,
+                cores: 2,
+                usable: 1,
+                core_ns: 6,
+                core_hours: 0.25,
+                lost_ns: 7,
+                attempts_lost: 8,
+                unmeasured: 9,
+                restarts: 1,
+                slowest: Some(SlowestObject {
+                    subtask: 3,
+                    name: Some("n".to_owned()),
+                    ran_ns: 4,
+                    expected_ns: None,
+                    core_ratio: Some(1.5),
+                    why: "core",
+                }),
+            },
+            "\"report\",\"host\":\"n1\",\"runs\":1,\"subtasks_total\":4,\"done\":3,\"wall_ns\":5,\"predicted_ns\":null,\
+             \"balance\":1.5,\"balance_time\":2.5,\"efficiency\":0.5,\"cores\":2,\"usable\":1,\"core_ns\":6,\
+             \"core_hours\":0.25,\"lost_ns\":7,\"attempts_lost\":8,\"unmeasured\":9,\"restarts\":1,\
+             \"slowest\":{\"subtask\":3,\"name\":\"n\",\"ran_ns\":4,\"expected_ns\":null,\"core_ratio\":1.5,\"why\":\"core\"}",
+        ),
         (
             Event::End { status: 0, done: 4, failed: 0, restarts: 1, kept: false },
             "\"end\",\"status\":0,\"done\":4,\"failed\":0,\"restarts\":1,\"kept\":false",

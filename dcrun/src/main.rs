@@ -5,6 +5,7 @@ mod console;
 mod error;
 mod events;
 mod mailbox;
+mod report;
 mod request;
 mod run;
 mod setup;
@@ -22,6 +23,7 @@ use request::{Request, Task, Verbosity, View};
 use run::Run;
 use run::signals::Signals;
 use setup::{Machine, Ready, Resumption, SetupError, Surroundings};
+use std::path::Path;
 use std::time::Instant;
 
 fn main() {
@@ -55,6 +57,10 @@ fn try_main(began: Instant) -> Result<u8, Error> {
         signals.give_back().map_err(|e| SetupError::system("give signals back")(e.into()))?;
         return plan(job, &view, &at, &mut machine);
     }
+    if let Task::Report { spool } = &task {
+        signals.give_back().map_err(|e| SetupError::system("give signals back")(e.into()))?;
+        return report(spool, &view, &at);
+    }
     machine.must_be_here()?;
     let events = open_events(&view, &at)?;
     dcd::sweep::become_subreaper().map_err(SetupError::system("become the parent of orphans"))?;
@@ -64,7 +70,7 @@ fn try_main(began: Instant) -> Result<u8, Error> {
             Resumption::Ready(ready) => *ready,
             Resumption::Succeeded { name } => return Ok(tell_succeeded(&name, &view)),
         },
-        Task::Plan(_) => return Ok(exit::OK),
+        Task::Plan(_) | Task::Report { .. } => return Ok(exit::OK),
     };
     run(ready, view, events, signals, began)
 }
@@ -108,12 +114,27 @@ fn plan(job: &request::NewJob, view: &View, at: &Surroundings, machine: &mut Mac
             show::plan::page(&record, &plan, &found, canvas).into_bytes()
         }
     };
+    give_out(&out, view, at)
+}
+
+fn report(spool: &Path, view: &View, at: &Surroundings) -> Result<u8, Error> {
+    let (subtasks, account) = setup::read_account(spool, at)?;
+    let out = match (account.report(), &view.json) {
+        (Some(report), Some(_)) => events::line(&show::report::event(&subtasks, &report), None),
+        (Some(report), None) => (show::report::lines(&subtasks, &report).join("\n") + "\n").into_bytes(),
+        (None, _) => return Err(SetupError::NothingToReport { dir: spool.to_owned() }.into()),
+    };
+    give_out(&out, view, at)
+}
+
+/// On standard output, or in the file of `--json`.
+fn give_out(out: &[u8], view: &View, at: &Surroundings) -> Result<u8, Error> {
     if let Some(Some(file)) = &view.json {
         let path = at.cwd.join(file);
-        std::fs::write(&path, &out).map_err(|source| SetupError::Events { path, source })?;
+        std::fs::write(&path, out).map_err(|source| SetupError::Events { path, source })?;
         return Ok(exit::OK);
     }
-    match console::write_stdout(&out) {
+    match console::write_stdout(out) {
         Ok(()) => Ok(exit::OK),
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(exit::BROKEN_PIPE),
         Err(e) => Err(SetupError::system("write standard output")(e).into()),

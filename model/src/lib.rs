@@ -3,6 +3,7 @@
 
 pub mod bind;
 pub mod codec;
+pub mod cost;
 pub mod cpuset;
 pub mod distribution;
 pub mod domain;
@@ -22,6 +23,7 @@ pub mod topology;
 pub mod wire;
 
 pub use bind::{Bind, Binding};
+pub use cost::CostSums;
 pub use cpuset::CpuSet;
 pub use distribution::Distribution;
 pub use domain::{Domain, DomainError};

@@ -100,6 +100,30 @@ pub enum Record {
         /// Why.
         why: GiveUp,
     },
+    /// What this epoch runs on, and what was expected of it. Decides nothing; kept for the report.
+    Node {
+        /// The host's name.
+        host: String,
+        /// Cores that may be used.
+        cores: u32,
+        /// Those of them that ranks can hold at once.
+        usable: u32,
+        /// Predicted time to the end, in ns, where runs before have taught something.
+        predicted_ns: Option<u64>,
+    },
+    /// What was measured of an attempt, before the record of its end. Decides nothing; kept for the report.
+    Measured {
+        /// Which subtask.
+        subtask: SubtaskId,
+        /// Its attempt.
+        attempt: Attempt,
+        /// When it ended, in ns since the start of the epoch.
+        ended_ns: u64,
+        /// How long it ran, in ns.
+        ran_ns: u64,
+        /// What of that its newest checkpoint keeps if it is not done, in ns.
+        kept_ns: u64,
+    },
     /// Nothing new starts from here on, in this epoch.
     Stopping {
         /// Why.

@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128};
 
 /// Read at once, in bytes. Small enough to come from the heap: memory mapped anew makes each first touch of a page wait
 /// for other threads that map some.
@@ -28,6 +28,12 @@ impl fmt::Debug for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// XXH3-64 of some bytes, seed 0: for keys of what is only a hint.
+#[must_use]
+pub fn short(bytes: &[u8]) -> u64 {
+    xxh3_64(bytes)
 }
 
 /// A file as it was when it was looked at.

@@ -2,6 +2,7 @@
 //! What is in them is drawn byte by byte in `docs/spool-format.md`.
 
 pub mod checkpoint;
+pub mod cost;
 pub mod domain_file;
 #[cfg(test)]
 mod drawn_tests;

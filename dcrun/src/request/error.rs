@@ -182,6 +182,12 @@ pub enum RequestError {
         /// Its value.
         given: String,
     },
+    /// Anything else beside a report.
+    #[error("{option} has no meaning with --report, which runs nothing; give --json, -q or -v only")]
+    MeaninglessWithReport {
+        /// The option.
+        option: &'static str,
+    },
     /// `DC_GRACE` that is no number.
     #[error("DC_GRACE={}: not a number of seconds from 0 to {}", given.escape_debug(), super::GRACE_S_MAX)]
     Grace {

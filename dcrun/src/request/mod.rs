@@ -84,6 +84,11 @@ pub enum Task {
         /// Its directory, when the user names one.
         spool: Option<PathBuf>,
     },
+    /// Tell what became of a job.
+    Report {
+        /// Its directory.
+        spool: PathBuf,
+    },
     /// Go on with a job.
     Resume {
         /// Its directory.
@@ -191,12 +196,16 @@ impl Request {
     pub fn check(cli: Cli, grace: Option<&OsStr>, exit_error: Option<&OsStr>) -> Result<Self, RequestError> {
         failure::check_exit_error(exit_error)?;
         let view = view(&cli, grace)?;
-        let task = match &cli.resume {
-            Some(spool) => {
+        let task = match (&cli.report, &cli.resume) {
+            (Some(spool), _) => {
+                check_report(&cli)?;
+                Task::Report { spool: spool.clone() }
+            }
+            (None, Some(spool)) => {
                 check_resume(&cli)?;
                 Task::Resume { spool: spool.clone(), force: cli.force }
             }
-            None => {
+            (None, None) => {
                 check_warning(view.warning, view.time_limit)?;
                 new_task(cli)?
             }
@@ -244,6 +253,24 @@ fn time_limit(given: &str) -> Result<Option<Duration>, RequestError> {
     Ok(limit.map(|limit| Duration::from_millis(limit.ms)))
 }
 
+/// A report is of what has been: nothing can be said about how it should be done.
+fn check_report(cli: &Cli) -> Result<(), RequestError> {
+    let others = [
+        ("KERNEL", !cli.kernel.is_empty()),
+        ("--resume", cli.resume.is_some()),
+        ("--plan", cli.plan),
+        ("--spool", cli.spool.is_some()),
+        ("--keep", cli.keep),
+        ("--fill", cli.fill.is_some()),
+        ("-t", cli.time.is_some()),
+        ("-l", cli.label),
+    ];
+    match others.into_iter().chain(fixed(cli)).find(|(_, given)| *given) {
+        Some((option, _)) => Err(RequestError::MeaninglessWithReport { option }),
+        None => Ok(()),
+    }
+}
+
 /// What was fixed when the job was started cannot be given anew.
 fn check_resume(cli: &Cli) -> Result<(), RequestError> {
     if !cli.kernel.is_empty() {
@@ -252,7 +279,15 @@ fn check_resume(cli: &Cli) -> Result<(), RequestError> {
     if cli.plan {
         return Err(RequestError::PlanWithResume);
     }
-    let fixed = [
+    match fixed(cli).find(|(_, given)| *given) {
+        Some((option, _)) => Err(RequestError::FixedAtStart { option }),
+        None => Ok(()),
+    }
+}
+
+/// What belongs to a job's start, and whether it was given.
+fn fixed(cli: &Cli) -> impl Iterator<Item = (&'static str, bool)> {
+    [
         ("-n", cli.ntasks.is_some()),
         ("-c", cli.cores.is_some()),
         ("--domain", cli.domain.is_some()),
@@ -272,11 +307,8 @@ fn check_resume(cli: &Cli) -> Result<(), RequestError> {
         ("--bind", cli.bind.is_some()),
         ("--oversubscribe", cli.oversubscribe),
         ("--compat-env", cli.compat_env),
-    ];
-    match fixed.into_iter().find(|(_, given)| *given) {
-        Some((option, _)) => Err(RequestError::FixedAtStart { option }),
-        None => Ok(()),
-    }
+    ]
+    .into_iter()
 }
 
 fn new_task(cli: Cli) -> Result<Task, RequestError> {

@@ -12,7 +12,7 @@ fn check(line: &str) -> Result<Request, RequestError> {
 fn job(line: &str) -> NewJob {
     match check(line).unwrap().task {
         Task::Run { job, .. } | Task::Plan(job) => job,
-        Task::Resume { .. } => panic!("a resume"),
+        other => panic!("no job: {other:?}"),
     }
 }
 
@@ -88,6 +88,16 @@ fn a_resume_takes_only_what_may_change() {
     assert_eq!(check("--resume d --plan"), Err(RequestError::PlanWithResume));
     assert_eq!(check("--resume d -n 4"), Err(RequestError::FixedAtStart { option: "-n" }));
     assert_eq!(check("--resume d --bind none"), Err(RequestError::FixedAtStart { option: "--bind" }));
+}
+
+#[test]
+fn a_report_runs_nothing() {
+    assert_eq!(check("--report d --json -v").unwrap().task, Task::Report { spool: "d".into() });
+    let meaningless = |option| Err(RequestError::MeaninglessWithReport { option });
+    assert_eq!(check("--report d k"), meaningless("KERNEL"));
+    assert_eq!(check("--report d --resume d"), meaningless("--resume"));
+    assert_eq!(check("--report d --plan"), meaningless("--plan"));
+    assert_eq!(check("--report d -n 4"), meaningless("-n"));
 }
 
 #[test]

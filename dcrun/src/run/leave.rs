@@ -30,6 +30,7 @@ impl Run {
             link.flush();
         }
         // While the starter ends.
+        self.keep_taught();
         let keeps = self.keeps(status);
         let journal = self.journal.take().into_iter();
         if keeps {
@@ -45,6 +46,7 @@ impl Run {
         };
         let is_kernels = self.own_status.is_some_and(|(own, _)| own == status);
         let status = if is_kernels { status } else { outward(status) };
+        self.tell_report();
         let (done, failed, restarts) = (self.tally.done, self.tally.failed, self.tally.restarts);
         self.event(|| Event::End { status, done, failed, restarts, kept: keeps });
         if keeps && status != exit::OK {

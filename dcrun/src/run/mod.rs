@@ -5,6 +5,7 @@ mod exec;
 mod input;
 pub mod journal;
 mod leave;
+mod measure;
 mod merge;
 mod neighbours;
 mod on;
@@ -19,7 +20,9 @@ mod window;
 
 use crate::console::{self, Console};
 use crate::mailbox::Mailbox;
+use crate::report::Account;
 use crate::request::{Verbosity, View};
+use crate::setup::learned::Learning;
 use crate::setup::plan;
 use crate::setup::{Claimed, Ready};
 use dc_model::wire::{FromStarter, Hello};
@@ -106,6 +109,12 @@ pub struct Run {
     /// Standard input, where ranks are sent it.
     input: Option<Input>,
     tally: Tally,
+    /// What the report will be of.
+    account: Account,
+    learning: Learning,
+    predicted_ns: Option<u64>,
+    /// Whether the report is told without being asked for.
+    has_costs: bool,
     window: Window,
     pulse: Pulse,
     time_limit_ns: Option<u64>,
@@ -149,6 +158,10 @@ impl Run {
             domain,
             named_spool,
             claimed,
+            has_costs,
+            learning,
+            predicted_ns,
+            account,
             stdin_kept_bytes,
             stdin_missed,
             ..
@@ -174,6 +187,10 @@ impl Run {
         Ok(Self {
             input: Input::new(&hello.streams.stdin, stdin_kept_bytes, mailbox.clone()),
             tally: Tally::new(&job, slots_at_once),
+            account,
+            learning,
+            predicted_ns,
+            has_costs,
             window: Window::new(slots_at_once, 0),
             pulse: Pulse::new(style, has_events),
             warning_ns: passing::warning_ns(&view),
@@ -223,6 +240,7 @@ impl Run {
     pub fn work(&mut self) -> u8 {
         self.tell_job();
         self.events.push_back(Event::Begin);
+        self.events.push_back(self.node());
         loop {
             self.settle();
             if let Some(status) = self.finish {

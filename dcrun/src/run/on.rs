@@ -152,6 +152,7 @@ impl Run {
                 let rank = running.map(|running| running.rank);
                 self.verdict = None;
                 self.on_input_ended(Some(subtask));
+                self.measure(subtask, attempt, outcome, ran_ns, stopped);
                 self.events.push_back(Event::Ended {
                     subtask,
                     attempt,
@@ -220,6 +221,7 @@ impl Run {
             (Closed::Ended, None) => "closed its socket".to_owned(),
         };
         self.tell_starter_lost(pid, &how);
+        self.measure_lost();
         self.events.push_back(Event::StarterLost);
     }
 

@@ -61,6 +61,7 @@ impl Run {
 
     fn append(&mut self, seq: u64, record: Record) {
         self.tally.on_record(&record, &self.job);
+        self.account.on_record(&record);
         self.tell_record(&record);
         if let Record::Stopping { reason } = &record {
             self.stop_reason = Some(*reason);

@@ -58,6 +58,12 @@ impl Tally {
         self.started_ns.insert(subtask, now_ns);
     }
 
+    /// When a running attempt started.
+    #[must_use]
+    pub fn started_ns(&self, subtask: SubtaskId) -> Option<u64> {
+        self.started_ns.get(&subtask).copied()
+    }
+
     /// A decision was made.
     pub fn on_record(&mut self, record: &Record, job: &Job) {
         match record {

@@ -75,6 +75,21 @@ pub enum SetupError {
         /// Why.
         source: ListError,
     },
+    /// A report of a job whose directory is not there.
+    #[error(
+        "{} does not exist: a job's directory is removed after a success, unless it was run with --keep",
+        shown(dir)
+    )]
+    NoJobToReport {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// A report of a job of which no attempt has ended.
+    #[error("{} tells of no attempt that has ended: there is nothing to report yet", shown(dir))]
+    NothingToReport {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// Every subtask of the list costs nothing.
     #[error("{}: every subtask has 0 cells, so that there is nothing to run", shown(path))]
     NothingToDo {

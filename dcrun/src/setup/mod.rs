@@ -4,9 +4,11 @@ mod claim;
 mod environment;
 mod error;
 mod kernel;
+pub mod learned;
 mod machine;
 mod merge_target;
 mod new;
+mod past;
 mod place_of_files;
 pub mod plan;
 mod resume;
@@ -17,8 +19,10 @@ pub use claim::Claimed;
 pub use error::SetupError;
 pub use machine::{Crew, Machine};
 pub use new::{new, plan_only};
+pub use past::read_account;
 pub use resume::{Resumption, resume};
 
+use crate::report::Account;
 use crate::request::View;
 use dc_model::pattern::Pattern;
 use dc_model::wire::{Hello, Sink, Source, StreamPlan};
@@ -79,6 +83,12 @@ pub struct Ready {
     pub domain: Option<Domain>,
     /// What is expected of it, where somebody wants to know.
     pub plan: Option<plan::Plan>,
+    /// What is known of its kernel, and where what it teaches belongs.
+    pub learning: learned::Learning,
+    /// Predicted time to its end, in ns.
+    pub predicted_ns: Option<u64>,
+    /// What its earlier runs left for the report.
+    pub account: Account,
     /// Whether its subtasks have costs of their own.
     pub has_costs: bool,
     /// Whether the user named the directory.

@@ -2,16 +2,19 @@
 //! that the user's input is to blame for.
 
 use super::environment::{Environment, strip};
+use super::learned::Learning;
 use super::machine::Machine;
 use super::place_of_files::{default_directory, name_of_kernel};
-use super::plan::{Plan, predict};
+use super::plan::{Plan, predict, predict_roughly};
 use super::work::{Made, make};
 use super::{
     Ready, SetupError, Surroundings, claim, hello, kernel, leaves_openmp, merge_target, spec, stdin,
 };
 use crate::cli::BindWord;
+use crate::report::Account;
 use crate::request::{NewJob, View, Work};
-use dc_model::JobUuid;
+use crate::words;
+use dc_model::{JobUuid, SubtaskId};
 use dc_spool::hash::FileIdentity;
 use dc_spool::job::{Bind, FailurePolicy, JobOptions, JobRecord, StreamOptions};
 use dc_spool::spool::{Spool, SpoolError};
@@ -96,18 +99,28 @@ impl Settled<'_> {
             }
         };
         let has_costs = job.work != Work::Plain;
+        let learning = Learning::look(&record, &topology, at);
         let mut spec = spec(&record, topology);
         let mut claimed = claim::claim(&mut spec, &record, at);
         claimed.details.extend(inherited(&environment, &spec.topology));
-        let plan = (view.json.is_some() || has_costs).then(|| predict(&spec, made.better_split));
+        let known = learning.known.as_ref();
+        let plan = (view.json.is_some() || has_costs).then(|| predict(&spec, made.better_split, known));
+        let predicted_ns = match plan.as_ref().and_then(|plan| plan.forecast.as_ref()) {
+            Some(forecast) => Some(forecast.makespan_ns),
+            None => known
+                .and_then(|known| predict_roughly(&spec, (0..record.subtasks.len()).map(SubtaskId), known)),
+        };
         Ok(Ready {
             hello: {
                 let mut hello = hello(&record, &spool, view, leaves_openmp(&record), input);
                 hello.streams.fresh = true;
                 hello
             },
+            account: Account::new(&record.subtasks),
             record,
-            job: Job::new(spec),
+            job: Job::new(spec).learned(learning.seed()),
+            learning,
+            predicted_ns,
             spool,
             writer,
             crew,
@@ -135,6 +148,8 @@ pub fn plan_only(
 ) -> Result<(JobRecord, Plan, Found), SetupError> {
     // A kernel that is not built yet is no hindrance: nothing is run.
     let program = job.kernel.first().map_or_else(|| PathBuf::from("job"), PathBuf::from);
+    let kernel = find_kernel(job, at).ok().and_then(|path| FileIdentity::of(&path).ok());
+    let is_there = kernel.is_some();
     let cwd = rank_directory(job, at)?;
     let merges = merge_targets(job, view, at)?;
     let Made { subtasks, ranks, better_split, .. } = make(job, &at.cwd, &mut || machine.topology())?;
@@ -142,8 +157,8 @@ pub fn plan_only(
     let record = JobRecord {
         uuid: JobUuid([0; 16]),
         name: job.name.clone().unwrap_or_else(|| name_of_kernel(&program)),
-        kernel: FileIdentity::of_bytes(&program, &[]),
-        argv: Vec::new(),
+        kernel: kernel.unwrap_or_else(|| FileIdentity::of_bytes(&program, &[])),
+        argv: job.kernel.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
         cwd,
         env: Vec::new(),
         limits: None,
@@ -151,12 +166,17 @@ pub fn plan_only(
         domain: None,
         subtasks,
     };
+    let learning = is_there.then(|| Learning::look(&record, &found.topology, at));
     let mut spec = spec(&record, found.topology.clone());
     // What other dcruns use says nothing of a machine that is only described.
     if machine.must_be_here().is_ok() {
         claim::look(&mut spec, &record, at);
     }
-    let plan = predict(&spec, better_split);
+    let known = learning.as_ref().and_then(|learning| learning.known.as_ref());
+    let plan = predict(&spec, better_split, known);
+    if let Some(trouble) = learning.and_then(|learning| learning.trouble) {
+        words::say(&format!("no time is predicted: {trouble}"));
+    }
     Ok((record, plan, found))
 }
 

@@ -14,12 +14,18 @@ pub fn default_directory(
     uuid: JobUuid,
     var: impl Fn(&str) -> Option<OsString>,
 ) -> Result<PathBuf, SetupError> {
+    let state = state_directory(var).ok_or(SetupError::NoHome)?;
+    Ok(state.join(format!("{name}-{:08x}", uuid.number())))
+}
+
+/// Where dc keeps what outlives a process of it, if anywhere.
+#[must_use]
+pub fn state_directory(var: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     // As its specification says, a relative path counts as none.
     let absolute = |name: &str| var(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = absolute("XDG_STATE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
-        .ok_or(SetupError::NoHome)?;
-    Ok(state.join("dc").join(format!("{name}-{:08x}", uuid.number())))
+    let state =
+        absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
+    Some(state.join("dc"))
 }
 
 /// A job's name from its kernel's: what may not stand in a name becomes `_`.

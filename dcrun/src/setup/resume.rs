@@ -1,8 +1,12 @@
 //! A job that is gone on with: found, locked, compared with what it was, and swept of what its last run left.
 
+use super::learned::Learning;
 use super::machine::Machine;
+use super::plan::predict_roughly;
 use super::{Ready, SetupError, Surroundings, claim, hello, kernel, leaves_openmp, spec, stdin, work};
+use crate::report::Account;
 use crate::request::{Verbosity, View, check_warning};
+use dc_model::SubtaskId;
 use dc_model::domain::{Domain, Meaning};
 use dc_spool::hash::FileIdentity;
 use dc_spool::job::{DomainKind, JobRecord};
@@ -70,6 +74,14 @@ pub fn resume(
     let mut hello = hello(&record, &spool, view, leaves_openmp(&record), input);
     // Where they are the present ones the starter has them already.
     hello.limits = record.limits.clone().filter(|limits| *limits != at.limits);
+    let mut account = Account::new(&record.subtasks);
+    replay.records.iter().for_each(|(_, record)| account.on_record(record));
+    let learning = Learning::look(&record, &machine.topology()?, at);
+    let left = job.durable().entries.iter().enumerate().filter(|(_, entry)| entry.is_unfinished());
+    let left = left.map(|(id, _)| SubtaskId(id as u32));
+    let predicted_ns = learning.known.as_ref().and_then(|known| predict_roughly(job.spec(), left, known));
+    let job = job.learned(learning.seed());
+    let has_costs = record.domain.is_some() || record.subtasks.iter().any(|subtask| subtask.cells != 1);
     Ok(Resumption::Ready(Box::new(Ready {
         record,
         job,
@@ -79,7 +91,10 @@ pub fn resume(
         hello,
         domain,
         plan: None,
-        has_costs: false,
+        has_costs,
+        learning,
+        predicted_ns,
+        account,
         named_spool: true,
         stdin_kept_bytes,
         stdin_missed,

@@ -14,6 +14,15 @@ pub fn duration(ns: u64) -> String {
     }
 }
 
+/// A duration that is to be compared with another: three digits after the point below 100 seconds.
+#[must_use]
+pub fn measured(ns: u64) -> String {
+    match ns {
+        0..100_000_000_000 => format!("{}.{:03} s", ns / 1_000_000_000, ns / 1_000_000 % 1000),
+        _ => duration(ns),
+    }
+}
+
 /// A count with its thousands apart.
 #[must_use]
 pub fn count(n: u64) -> String {
@@ -49,6 +58,12 @@ mod tests {
         let s = 1_000_000_000;
         let shown: Vec<_> = [0, s * 4 / 10, 9 * s, 59 * s, 65 * s, 3600 * s, 90_061 * s].map(duration).into();
         assert_eq!(shown, ["0.0 s", "0.4 s", "9.0 s", "59 s", "1:05", "1:00:00", "1-01:01:01"]);
+    }
+
+    #[test]
+    fn measured_ones() {
+        let shown: Vec<_> = [0, 12_345_678, 99_999_000_000, 100_000_000_000].map(measured).into();
+        assert_eq!(shown, ["0.000 s", "0.012 s", "99.999 s", "1:40"]);
     }
 
     #[test]

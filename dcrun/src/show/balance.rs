@@ -40,6 +40,7 @@ mod tests {
             makespan: 20_000,
             efficiency: 0.6666,
             better_split: Some(96),
+            forecast: None,
             seats: vec![Some((0, dc_model::CpuSet::new())); 64],
             starts: Vec::new(),
         };

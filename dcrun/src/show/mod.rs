@@ -7,4 +7,5 @@ pub mod failure;
 pub mod map;
 pub mod plan;
 pub mod progress;
+pub mod report;
 pub mod state;

@@ -3,6 +3,7 @@
 
 pub mod cost;
 pub mod job;
+pub mod learn;
 pub mod partition;
 pub mod place;
 pub mod seats;

@@ -42,6 +42,7 @@ fn record(column: &str, phase: Phase, entry: &Entry) -> Record {
         "granted" => Record::Granted { subtask, attempt: attempt.next() },
         "launched" => Record::Launched { subtask, attempt, rank: Rank(0), cpus: CpuSet::new() },
         "started" => Record::Started { subtask, attempt, from: None },
+        "measured" => Record::Measured { subtask, attempt, ended_ns: 9, ran_ns: 8, kept_ns: 0 },
         "done" => Record::Done { subtask, attempt, result: None },
         "attempt-failed (retry)" => failed(true),
         "attempt-failed (final)" => failed(false),
@@ -58,7 +59,7 @@ fn record(column: &str, phase: Phase, entry: &Entry) -> Record {
 #[test]
 fn a_subtask_moves_as_the_document_says() {
     let (columns, rows) = table("## A subtask");
-    assert_eq!(columns.len(), 10);
+    assert_eq!(columns.len(), 11);
     let documented: Vec<_> = rows.iter().map(|(phase, _)| phase.as_str()).collect();
     assert_eq!(documented, Phase::ALL.map(Phase::word));
     for ((_, row), phase) in rows.iter().zip(Phase::ALL) {
@@ -84,7 +85,7 @@ fn only_the_current_attempt_is_heard() {
         for attempt in [Attempt(2), Attempt(4)] {
             let mut entry = Entry { phase, attempt: Attempt(3), ..Entry::new(1) };
             let other = Entry { attempt, ..entry.clone() };
-            for column in ["launched", "started", "done", "attempt-failed (retry)", "given-up"] {
+            for column in ["launched", "started", "measured", "done", "attempt-failed (retry)", "given-up"] {
                 let record = record(column, phase, &other);
                 assert!(entry.update(&record).is_err(), "{column} of attempt {attempt} while 3 is current");
             }

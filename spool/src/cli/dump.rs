@@ -40,6 +40,10 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<u8, Failed> {
     }
 }
 
+fn seconds(ns: u64) -> String {
+    format!("{}.{:03}", ns / 1_000_000_000, ns / 1_000_000 % 1000)
+}
+
 fn who(subtask: SubtaskId, attempt: Attempt) -> String {
     format!("subtask {subtask} attempt {attempt}")
 }
@@ -98,6 +102,18 @@ fn words(record: &Record) -> String {
         Record::Merging => "merging".to_owned(),
         Record::Merged => "merged".to_owned(),
         Record::Ended { status } => format!("ended, status {status}"),
+        Record::Node { host, cores, usable, predicted_ns } => {
+            let predicted = predicted_ns.map_or(String::new(), |ns| format!(", predicted {} s", seconds(ns)));
+            format!("on {}: {cores} cores, {usable} at once{predicted}", host.escape_debug())
+        }
+        Record::Measured { subtask, attempt, ran_ns, kept_ns, .. } => {
+            let who = who(*subtask, *attempt);
+            format!(
+                "measured   {who}: {} s, {} s of them in a checkpoint",
+                seconds(*ran_ns),
+                seconds(*kept_ns)
+            )
+        }
     }
 }
 
@@ -138,6 +154,12 @@ fn object(seq: u64, record: &Record) -> Value {
         Record::Merging => ("merging", json!({})),
         Record::Merged => ("merged", json!({})),
         Record::Ended { status } => ("ended", json!({ "status": status })),
+        Record::Node { host, cores, usable, predicted_ns } => {
+            ("node", json!({ "host": host, "cores": cores, "usable": usable, "predicted_ns": predicted_ns }))
+        }
+        Record::Measured { ended_ns, ran_ns, kept_ns, .. } => {
+            ("measured", json!({ "ended_ns": ended_ns, "ran_ns": ran_ns, "kept_ns": kept_ns }))
+        }
     };
     line["v"] = json!(1);
     line["event"] = json!("record");
@@ -157,6 +179,7 @@ fn attempt_of(record: &Record) -> Option<(SubtaskId, Attempt)> {
         | Record::Started { subtask, attempt, .. }
         | Record::Done { subtask, attempt, .. }
         | Record::AttemptFailed { subtask, attempt, .. }
+        | Record::Measured { subtask, attempt, .. }
         | Record::GivenUp { subtask, attempt, .. } => Some((subtask, attempt)),
         _ => None,
     }

@@ -120,6 +120,8 @@ impl States {
                 self.turn(State::Merging, State::Completed);
             }
             Record::Ended { status } => self.job = JobState::Ended(status),
+            // For `dcrun --report`.
+            Record::Node { .. } | Record::Measured { .. } => {}
         }
     }
 

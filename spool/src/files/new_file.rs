@@ -162,6 +162,22 @@ impl NewFile {
         self.finish(name.as_ref(), false, false)
     }
 
+    /// Puts it under `name`, in the place of what may be there, and syncs nothing: for what is only a hint, and whose
+    /// reader holds it against a checksum. A crash of the machine may leave the old one, this one, or an empty file.
+    ///
+    /// # Errors
+    /// Any of close and rename.
+    pub fn commit_hint(mut self, name: impl AsRef<OsStr>) -> Result<(), FileError> {
+        let dir = self.dir.clone();
+        let name = dir.component(Op::Rename, name.as_ref())?;
+        let failed = |op| move |errno| FileError::os(op, &dir.path_of(name), errno);
+        let fd = self.fd.take().ok_or(Errno::EBADF).map_err(failed.clone()(Op::Close))?;
+        self.dir.disk().close(fd).map_err(failed.clone()(Op::Close))?;
+        self.dir.disk().rename(self.dir.as_fd(), &self.tmp, name).map_err(failed(Op::Rename))?;
+        self.gone = true;
+        Ok(())
+    }
+
     fn finish(mut self, name: &OsStr, over: bool, sync_dir: bool) -> Result<(), FileError> {
         let op = if over { Op::Rename } else { Op::RenameNew };
         let dir = self.dir.clone();

@@ -8,7 +8,7 @@ use dc_model::{
 };
 
 /// The type numbers of records and their names, as `docs/spool-format.md` lists them.
-pub const TYPES: [(u16, &str); 11] = [
+pub const TYPES: [(u16, &str); 13] = [
     (EPOCH, "Epoch"),
     (GRANTED, "Granted"),
     (LAUNCHED, "Launched"),
@@ -20,6 +20,8 @@ pub const TYPES: [(u16, &str); 11] = [
     (MERGING, "Merging"),
     (MERGED, "Merged"),
     (ENDED, "Ended"),
+    (NODE, "Node"),
+    (MEASURED, "Measured"),
 ];
 
 const EPOCH: u16 = 1;
@@ -33,6 +35,8 @@ const STOPPING: u16 = 8;
 const MERGING: u16 = 9;
 const MERGED: u16 = 10;
 const ENDED: u16 = 11;
+const NODE: u16 = 80;
+const MEASURED: u16 = 81;
 
 /// The type number of a record.
 pub(super) fn number(record: &Record) -> u16 {
@@ -48,6 +52,8 @@ pub(super) fn number(record: &Record) -> u16 {
         Record::Merging => MERGING,
         Record::Merged => MERGED,
         Record::Ended { .. } => ENDED,
+        Record::Node { .. } => NODE,
+        Record::Measured { .. } => MEASURED,
     }
 }
 
@@ -105,6 +111,19 @@ pub(super) fn encode(record: &Record, w: &mut Writer) {
         }
         Record::Merging | Record::Merged => {}
         Record::Ended { status } => w.u8(*status),
+        Record::Node { host, cores, usable, predicted_ns } => {
+            w.u32(*cores);
+            w.u32(*usable);
+            w.u32(u32::from(predicted_ns.is_some()));
+            w.u64(predicted_ns.unwrap_or(0));
+            w.bytes(host.as_bytes());
+        }
+        Record::Measured { subtask, attempt, ended_ns, ran_ns, kept_ns } => {
+            who(w, *subtask, *attempt);
+            w.u64(*ended_ns);
+            w.u64(*ran_ns);
+            w.u64(*kept_ns);
+        }
     }
 }
 
@@ -160,6 +179,23 @@ pub(super) fn decode(number: u16, payload: &[u8]) -> Result<Record, DecodeError>
         MERGING => Record::Merging,
         MERGED => Record::Merged,
         ENDED => Record::Ended { status: r.u8()? },
+        NODE => {
+            let (cores, usable) = (r.u32()?, r.u32()?);
+            let predicted_ns = match (r.u32()?, r.u64()?) {
+                (0, 0) => None,
+                (1, ns) => Some(ns),
+                _ => return Err(DecodeError::Impossible("prediction")),
+            };
+            let host = std::str::from_utf8(r.bytes()?).map_err(|_| DecodeError::Impossible("host's name"))?;
+            Record::Node { host: host.to_owned(), cores, usable, predicted_ns }
+        }
+        MEASURED => Record::Measured {
+            subtask: SubtaskId(r.u32()?),
+            attempt: Attempt(r.u32()?),
+            ended_ns: r.u64()?,
+            ran_ns: r.u64()?,
+            kept_ns: r.u64()?,
+        },
         _ => return Err(DecodeError::Unknown("type of record")),
     };
     r.end()?;

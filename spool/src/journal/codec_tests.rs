@@ -67,5 +67,12 @@ fn golden_bytes() {
     let expected =
         [2, 1, 0, 0, 3, 0, 0, 0, 2, 9, 1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0];
     assert_eq!(bytes(&failed), expected);
+    let node = Record::Node { host: "ab".to_owned(), cores: 4, usable: 3, predicted_ns: Some(5) };
+    let expected = [4, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, b'a', b'b'];
+    assert_eq!(bytes(&node), expected);
+    let measured = Record::Measured { subtask, attempt, ended_ns: 9, ran_ns: 8, kept_ns: 7 };
+    let mut expected = vec![2, 1, 0, 0, 3, 0, 0, 0];
+    [9u64, 8, 7].iter().for_each(|ns| expected.extend(ns.to_le_bytes()));
+    assert_eq!(bytes(&measured), expected);
     assert_eq!(bytes(&Record::Stopping { reason: StopReason::Signal(15) }), [4, 15]);
 }

@@ -43,6 +43,10 @@ pub fn records() -> Vec<Record> {
     ] {
         records.push(Record::Stopping { reason });
     }
+    for predicted_ns in [None, Some(1 << 40)] {
+        records.push(Record::Node { host: "n1".to_owned(), cores: 48, usable: 32, predicted_ns });
+    }
+    records.push(Record::Measured { subtask, attempt, ended_ns: 1 << 40, ran_ns: 1 << 33, kept_ns: 7 });
     records.extend([Record::Merging, Record::Merged, Record::Ended { status: 137 }]);
     records
 }

@@ -142,8 +142,10 @@ impl Scratch {
     /// Jobs that are kept in the state directory.
     #[must_use]
     pub fn jobs(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.state().join("dc")).into_iter().flatten().map(|e| e.unwrap().path());
+        // What runs have taught is no job, and stays.
         let mut jobs: Vec<_> =
-            fs::read_dir(self.state().join("dc")).into_iter().flatten().map(|e| e.unwrap().path()).collect();
+            entries.filter(|path| path.file_name().is_some_and(|name| name != "cost")).collect();
         jobs.sort();
         jobs
     }

@@ -63,8 +63,10 @@ pub fn subject(record: &Record) -> Option<SubtaskId> {
         | Record::Started { subtask, .. }
         | Record::Done { subtask, .. }
         | Record::AttemptFailed { subtask, .. }
+        | Record::Measured { subtask, .. }
         | Record::GivenUp { subtask, .. } => Some(*subtask),
         Record::Epoch { .. }
+        | Record::Node { .. }
         | Record::Stopping { .. }
         | Record::Merging
         | Record::Merged

@@ -133,6 +133,7 @@ impl Entry {
                 self.from = *from;
                 Phase::Computing
             }
+            (Phase::Computing, Record::Measured { attempt, .. }) if is_current(attempt) => Phase::Computing,
             (Phase::Computing, Record::Done { attempt, result, .. }) if is_current(attempt) => {
                 self.last = Some(Outcome::Exited(0));
                 self.result = *result;
@@ -178,6 +179,12 @@ impl Entry {
             self.before = Some(from);
             self.suspect = None;
         }
+    }
+
+    /// Whether it still has to be computed.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        !matches!(self.phase, Phase::Computed | Phase::Merging | Phase::Completed)
     }
 
     /// What the next attempt will go on from, as far as is known: for the message at a failure.

@@ -46,6 +46,28 @@ pub enum Event {
         /// The result it committed.
         result: Option<ResultMeta>,
     },
+    /// What the epoch runs on, and what is expected of it: for the report. Comes after [`Event::Begin`], if at all.
+    Node {
+        /// The host's name.
+        host: String,
+        /// Cores that may be used.
+        cores: u32,
+        /// Those of them that ranks can hold at once.
+        usable: u32,
+        /// Predicted time to the end, in ns.
+        predicted_ns: Option<u64>,
+    },
+    /// What was measured of an attempt that has ended: for the report. Comes before the event of its end, if at all.
+    Measured {
+        /// Which subtask.
+        subtask: SubtaskId,
+        /// Its attempt.
+        attempt: Attempt,
+        /// How long it ran, in ns.
+        ran_ns: u64,
+        /// What of that its newest checkpoint keeps, in ns.
+        kept_ns: u64,
+    },
     /// The starter died, and all it ran with it; nothing of it is left.
     StarterLost,
     /// Stop the job.

@@ -51,7 +51,10 @@ pub struct Job {
     spec: JobSpec,
     durable: Durable,
     live: Live,
+    /// What is known of the kernel's cost: learned before, and in this run.
     cost: CostModel,
+    /// What this run alone has taught.
+    taught: CostModel,
     /// Subtasks that wait, are granted, or compute.
     unfinished: usize,
     /// Subtasks that failed for good.
@@ -84,6 +87,14 @@ impl Job {
         Ok(Self::with(spec, durable))
     }
 
+    /// With what runs before have taught of the kernel. It orders nothing that costs do not order; it says how long
+    /// subtasks take before the first of them has ended. No part of the durable state.
+    #[must_use]
+    pub fn learned(mut self, before: CostModel) -> Self {
+        self.cost = before;
+        self
+    }
+
     fn with(spec: JobSpec, durable: Durable) -> Self {
         let live = Live::new(&spec, &durable);
         let mut job = Self {
@@ -91,6 +102,7 @@ impl Job {
             durable,
             live,
             cost: CostModel::default(),
+            taught: CostModel::default(),
             unfinished: 0,
             failed: 0,
             finished: false,
@@ -101,8 +113,6 @@ impl Job {
 
     /// Takes one event in and appends what is to be done, in order. `now` only grows.
     pub fn step(&mut self, now: Tick, event: Event, out: &mut Vec<Action>) {
-        // Nothing depends on time yet but through measured durations; every shell has it to give all the same.
-        let _ = now;
         match event {
             Event::Begin => self.on_begin(out),
             Event::Durable { seq } => self.live.on_durable(seq),
@@ -123,6 +133,18 @@ impl Job {
                 }
                 let end = on::End { outcome, stopped, checkpoint, progress_cells, result };
                 self.on_ended(subtask, attempt, &end, out);
+            }
+            Event::Node { host, cores, usable, predicted_ns } => {
+                if self.durable.phase == JobPhase::Running {
+                    self.commit(Record::Node { host, cores, usable, predicted_ns }, out);
+                }
+            }
+            Event::Measured { subtask, attempt, ran_ns, kept_ns } => {
+                if self.live.running(subtask).is_some_and(|running| running.attempt == attempt) {
+                    let ended_ns = now;
+                    let kept_ns = kept_ns.min(ran_ns);
+                    self.commit(Record::Measured { subtask, attempt, ended_ns, ran_ns, kept_ns }, out);
+                }
             }
             Event::StarterLost => self.on_starter_lost(out),
             Event::Stop { reason } => self.on_stop(reason, out),
@@ -185,10 +207,22 @@ impl Job {
         done && self.live.done_seq[subtask.index()] <= self.live.durable_seq
     }
 
+    /// What this run alone has taught of the kernel's cost, to be kept for the next.
+    #[must_use]
+    pub fn taught(&self) -> &CostModel {
+        &self.taught
+    }
+
+    /// Learns from a success. An attempt that went on from a checkpoint has computed only a part of its cells, nobody
+    /// knows which, and teaches nothing.
     fn observe(&mut self, subtask: SubtaskId, ran_ns: u64) {
         let need = self.spec.needs.get(subtask.index()).copied();
-        if let (Some(need), true) = (need, self.live.running(subtask).is_some()) {
-            self.cost.observe(need.cells / u64::from(need.cores.max(1)), ran_ns);
+        let from_the_beginning =
+            self.durable.entries.get(subtask.index()).is_some_and(|entry| entry.from.is_none());
+        if let (Some(need), true, true) = (need, from_the_beginning, self.live.running(subtask).is_some()) {
+            let cells = need.cells / u64::from(need.cores.max(1));
+            self.cost.observe(cells, ran_ns);
+            self.taught.observe(cells, ran_ns);
         }
     }
 
