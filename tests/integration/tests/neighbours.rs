@@ -268,3 +268,44 @@ fn ctrl_c_once_is_reported_once_and_by_the_outer_one() {
     let screen = terminal.screen.text();
     assert_eq!(screen.matches("Ctrl-C").count(), 1, "{screen}");
 }
+
+/// A dcrun that `before` starts in other surroundings is told of one of this user's, and tells of itself.
+fn is_seen_from(before: &str, what: &str) {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("skipped, for want of root: {what}");
+        return;
+    }
+    let place = Scratch::new();
+    let shared = place_of_claims(&place);
+    for dir in [place.path(""), shared.clone(), place.state(), place.path("home")] {
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::set_permissions(&dir, std::os::unix::fs::PermissionsExt::from_mode(0o1777)).unwrap();
+    }
+    let tried = place.ask("sh").words("-c").arg(format!("exec {before} \"$@\"")).arg("sh");
+    let tried = tried.arg(dc_integration::built("dcrun")).arg("--version").run();
+    if tried.code() != 0 {
+        eprintln!("skipped, {what}: {}", tried.err());
+        return;
+    }
+    let kernel = waits(&place);
+    let all = allowed().len();
+    let there = place.ask("sh").words("-c").arg(format!("exec {before} \"$@\"")).arg("sh");
+    let there = there.arg(dc_integration::built("dcrun")).words(&format!("-n {all} -J there")).arg(&kernel);
+    let there = with_claims(there, &shared).start();
+    there.prints("up ");
+    let here = with_claims(place.dcrun(&format!("-n {all} true")), &shared).run().ends_with(0);
+    here.says_in_a_line(&["used by another dcrun as well", "(job there)"]);
+    place.write("go", "");
+    there.finish().ends_with(0);
+    assert_eq!(count(&shared), 0, "nothing is left");
+}
+
+#[test]
+fn another_users_dcrun_is_seen() {
+    is_seen_from("setpriv --reuid 65534 --regid 65534 --clear-groups", "another user's dcrun");
+}
+
+#[test]
+fn a_containers_dcrun_is_seen_where_the_directory_is_shared() {
+    is_seen_from("unshare --pid --fork --mount-proc --ipc --uts", "a dcrun in other namespaces");
+}
