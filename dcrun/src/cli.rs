@@ -120,6 +120,10 @@ pub struct Cli {
     #[arg(long, requires = "resume")]
     pub force: bool,
 
+    /// How an MPI kernel is launched: auto, exec, exec:openmpi, exec:mpich, none; list shows what there is
+    #[arg(long, value_name = "HOW")]
+    pub mpi: Option<String>,
+
     /// What a rank is bound to
     #[arg(long, value_name = "WHAT")]
     pub bind: Option<BindWord>,

@@ -61,6 +61,10 @@ fn try_main(began: Instant) -> Result<u8, Error> {
         signals.give_back().map_err(|e| SetupError::system("give signals back")(e.into()))?;
         return report(spool, &view, &at);
     }
+    if let Task::MpiList { kernel } = &task {
+        let lines = setup::mpi_list(kernel.as_deref(), &at)?;
+        return write_lines(&lines);
+    }
     machine.must_be_here()?;
     let events = open_events(&view, &at)?;
     dcd::sweep::become_subreaper().map_err(SetupError::system("become the parent of orphans"))?;
@@ -70,7 +74,7 @@ fn try_main(began: Instant) -> Result<u8, Error> {
             Resumption::Ready(ready) => *ready,
             Resumption::Succeeded { name } => return Ok(tell_succeeded(&name, &view)),
         },
-        Task::Plan(_) | Task::Report { .. } => return Ok(exit::OK),
+        Task::Plan(_) | Task::Report { .. } | Task::MpiList { .. } => return Ok(exit::OK),
     };
     run(ready, view, events, signals, began)
 }
@@ -134,6 +138,14 @@ fn give_out(out: &[u8], view: &View, at: &Surroundings) -> Result<u8, Error> {
         std::fs::write(&path, out).map_err(|source| SetupError::Events { path, source })?;
         return Ok(exit::OK);
     }
+    write_out(out)
+}
+
+fn write_lines(lines: &[String]) -> Result<u8, Error> {
+    write_out(format!("{}\n", lines.join("\n")).as_bytes())
+}
+
+fn write_out(out: &[u8]) -> Result<u8, Error> {
     match console::write_stdout(out) {
         Ok(()) => Ok(exit::OK),
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(exit::BROKEN_PIPE),
@@ -151,7 +163,7 @@ fn tell_succeeded(name: &str, view: &View) -> u8 {
 fn run(mut ready: Ready, view: View, events: Events, signals: Signals, began: Instant) -> Result<u8, Error> {
     let plan = ready.plan.take();
     if view.verbosity > Verbosity::Quiet {
-        ready.openmp.iter().for_each(|text| words::say(text));
+        ready.mpi_warning.iter().chain(&ready.openmp).for_each(|text| words::say(text));
         if let Some(plan) = plan.as_ref().filter(|_| ready.has_costs) {
             show::balance::lines(plan, ready.record.subtasks.len()).iter().for_each(|text| words::say(text));
         }

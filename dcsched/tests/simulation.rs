@@ -91,6 +91,7 @@ fn planted_bugs_are_found() {
         Plant::WrongCore,
         Plant::MoreMemory,
         Plant::NoWaiting,
+        Plant::MixedSet,
     ] {
         let found = (0..500).find_map(|seed| Some((seed, run(seed, Faults::ALL, plant, None).violation?)));
         let (seed, violation) = found.unwrap_or_else(|| panic!("{plant:?} was not found in 500 seeds"));

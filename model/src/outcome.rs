@@ -67,6 +67,8 @@ stages! {
     Input = 13, "be given its standard input again";
     /// Its output could not be made its result. It ran.
     Result = 14, "make its output its result";
+    /// The launcher of its MPI.
+    Launcher = 15, "get all ranks from the MPI launcher";
 }
 
 /// How an attempt ended.

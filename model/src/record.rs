@@ -13,6 +13,8 @@ pub enum GiveUp {
     StarterLost = 2,
     /// dcrun died; what ran then was killed.
     RunLost = 3,
+    /// Another rank of its gang failed.
+    Gang = 4,
 }
 
 /// Why the job starts nothing new.

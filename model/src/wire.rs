@@ -10,7 +10,8 @@ pub use streams::{InputThen, Sink, Source, StreamPlan};
 
 use crate::codec::{DecodeError, Reader, Writer};
 use crate::{
-    Attempt, Block, CpuSet, JobUuid, LaunchStage, Limits, Outcome, Rank, Restart, ResultMeta, SubtaskId,
+    Attempt, Block, CpuSet, JobUuid, LaunchStage, Limits, MpiFamily, Outcome, Rank, Restart, ResultMeta,
+    SubtaskId,
 };
 
 /// The version both must speak.
@@ -18,6 +19,9 @@ pub const VERSION: u16 = 2;
 
 /// The longest frame accepted, in bytes: room for the largest argument list and environment that Linux takes.
 pub const FRAME_BYTES_MAX: usize = 16 << 20;
+
+/// A launch on the wire is no shorter, in bytes.
+const LAUNCH_BYTES_MIN: usize = 24;
 
 /// The longest piece of output in one frame, in bytes; longer lines are split.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
@@ -79,6 +83,21 @@ pub struct Launch {
     pub after: Option<(SubtaskId, Attempt)>,
 }
 
+/// A gang to be launched: all of its ranks, or none.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Gang {
+    /// Whose launcher it is.
+    pub family: MpiFamily,
+    /// Its file, absolute.
+    pub launcher: Vec<u8>,
+    /// How long all ranks may take to be there, in ms.
+    pub timeout_ms: u64,
+    /// Whether what the launcher itself says is passed on in any case.
+    pub verbose: bool,
+    /// Each rank's subtasks, by rank; all of them have the same attempt and the same `before`.
+    pub ranks: Vec<Vec<Launch>>,
+}
+
 /// dcrun to the starter.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ToStarter {
@@ -86,6 +105,8 @@ pub enum ToStarter {
     Hello(Box<Hello>),
     /// Launch this.
     Launch(Box<Launch>),
+    /// Launch this gang.
+    Gang(Box<Gang>),
     /// Send this signal to one attempt's group (and SIGCONT), SIGKILL after the grace.
     Stop {
         /// Which subtask.
@@ -344,6 +365,39 @@ fn get_outcome(r: &mut Reader<'_>) -> Result<Outcome, DecodeError> {
     })
 }
 
+fn put_launch(w: &mut Writer, launch: &Launch) {
+    w.u32(launch.subtask.0);
+    w.u32(launch.attempt.0);
+    w.u32(launch.rank.0);
+    put_cpus(w, &launch.cpus);
+    w.u32(launch.cores);
+    put_option(w, launch.numa, |w, node| w.u32(node));
+    w.u64(launch.cells);
+    put_option(w, launch.block, |w, b| [b.x0, b.y0, b.x1, b.y1].into_iter().for_each(|v| w.u32(v)));
+    put_list(w, &launch.args);
+    put_option(w, launch.before, put_restart);
+    put_option(w, launch.after, |w, (subtask, attempt)| {
+        w.u32(subtask.0);
+        w.u32(attempt.0);
+    });
+}
+
+fn get_launch(r: &mut Reader<'_>) -> Result<Launch, DecodeError> {
+    Ok(Launch {
+        subtask: SubtaskId(r.u32()?),
+        attempt: Attempt(r.u32()?),
+        rank: Rank(r.u32()?),
+        cpus: get_cpus(r)?,
+        cores: r.u32()?,
+        numa: get_option(r, Reader::u32)?,
+        cells: r.u64()?,
+        block: get_option(r, |r| Ok(Block { x0: r.u32()?, y0: r.u32()?, x1: r.u32()?, y1: r.u32()? }))?,
+        args: get_list(r)?,
+        before: get_option(r, get_restart)?,
+        after: get_option(r, |r| Ok((SubtaskId(r.u32()?), Attempt(r.u32()?))))?,
+    })
+}
+
 impl ToStarter {
     /// Appends its frame.
     pub fn encode(&self, out: &mut Vec<u8>) {
@@ -362,24 +416,7 @@ impl ToStarter {
                 hello.streams.encode(w);
                 put_option(w, hello.limits.as_ref(), |w, limits| limits.encode(w));
             }),
-            Self::Launch(launch) => frame(out, 2, |w| {
-                w.u32(launch.subtask.0);
-                w.u32(launch.attempt.0);
-                w.u32(launch.rank.0);
-                put_cpus(w, &launch.cpus);
-                w.u32(launch.cores);
-                put_option(w, launch.numa, |w, node| w.u32(node));
-                w.u64(launch.cells);
-                put_option(w, launch.block, |w, b| {
-                    [b.x0, b.y0, b.x1, b.y1].into_iter().for_each(|v| w.u32(v))
-                });
-                put_list(w, &launch.args);
-                put_option(w, launch.before, put_restart);
-                put_option(w, launch.after, |w, (subtask, attempt)| {
-                    w.u32(subtask.0);
-                    w.u32(attempt.0);
-                });
-            }),
+            Self::Launch(launch) => frame(out, 2, |w| put_launch(w, launch)),
             Self::Stop { subtask, attempt, signal } => frame(out, 3, |w| {
                 w.u32(subtask.0);
                 w.u32(attempt.0);
@@ -390,6 +427,17 @@ impl ToStarter {
                 w.u32(attempt.0);
                 w.bytes(bytes);
                 w.u8(*then as u8);
+            }),
+            Self::Gang(gang) => frame(out, 6, |w| {
+                w.u8(gang.family as u8);
+                w.bytes(&gang.launcher);
+                w.u64(gang.timeout_ms);
+                w.u8(u8::from(gang.verbose));
+                w.u32(gang.ranks.len() as u32);
+                for rank in &gang.ranks {
+                    w.u32(rank.len() as u32);
+                    rank.iter().for_each(|launch| put_launch(w, launch));
+                }
             }),
             Self::KillAll => frame(out, 4, |_| {}),
             Self::Bye => frame(out, 5, |_| {}),
@@ -426,21 +474,7 @@ impl ToStarter {
                     limits: get_option(r, Limits::decode)?,
                 }))
             }
-            2 => Self::Launch(Box::new(Launch {
-                subtask: SubtaskId(r.u32()?),
-                attempt: Attempt(r.u32()?),
-                rank: Rank(r.u32()?),
-                cpus: get_cpus(r)?,
-                cores: r.u32()?,
-                numa: get_option(r, Reader::u32)?,
-                cells: r.u64()?,
-                block: get_option(r, |r| {
-                    Ok(Block { x0: r.u32()?, y0: r.u32()?, x1: r.u32()?, y1: r.u32()? })
-                })?,
-                args: get_list(r)?,
-                before: get_option(r, get_restart)?,
-                after: get_option(r, |r| Ok((SubtaskId(r.u32()?), Attempt(r.u32()?))))?,
-            })),
+            2 => Self::Launch(Box::new(get_launch(r)?)),
             3 => Self::Stop { subtask: SubtaskId(r.u32()?), attempt: Attempt(r.u32()?), signal: r.u8()? },
             4 => Self::KillAll,
             5 => Self::Bye,
@@ -451,6 +485,15 @@ impl ToStarter {
                 then: InputThen::from_number(r.u8()?)?,
             },
             8 => Self::Signal { signal: r.u8()?, leaders_only: r.bool()?, wants_checkpoint: r.bool()? },
+            6 => Self::Gang(Box::new(Gang {
+                family: MpiFamily::from_number(r.u8()?).ok_or(DecodeError::Unknown("MPI"))?,
+                launcher: r.bytes()?.to_vec(),
+                timeout_ms: r.u64()?,
+                verbose: r.bool()?,
+                ranks: (0..r.count(4)?)
+                    .map(|_| (0..r.count(LAUNCH_BYTES_MIN)?).map(|_| get_launch(r)).collect())
+                    .collect::<Result<_, _>>()?,
+            })),
             _ => return Err(DecodeError::Unknown("message")),
         };
         r.end()?;

@@ -52,9 +52,17 @@ fn to_starter() -> Vec<ToStarter> {
     };
     let inputs = [input(b"in\n", InputThen::More), input(b"", InputThen::End), input(b"", InputThen::Lost)];
     let signal = ToStarter::Signal { signal: 10, leaders_only: true, wants_checkpoint: false };
+    let gang = Gang {
+        family: MpiFamily::Mpich,
+        launcher: b"/m".to_vec(),
+        timeout_ms: 60_000,
+        verbose: true,
+        ranks: vec![vec![launch.clone(), launch.clone()], Vec::new()],
+    };
     let mut all =
         vec![hello(), ToStarter::Launch(Box::new(launch)), stop, signal, ToStarter::KillAll, ToStarter::Bye];
     all.extend(inputs);
+    all.push(ToStarter::Gang(Box::new(gang)));
     all
 }
 

@@ -44,6 +44,7 @@ fn record() -> JobRecord {
             keep: true,
             time_limit_ms: None,
             grace_ms: 30_000,
+            mpi: None,
             merges: Vec::new(),
             streams: Default::default(),
             failure: Default::default(),

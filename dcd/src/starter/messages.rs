@@ -28,6 +28,7 @@ impl Starter {
                     launches += 1;
                     self.on_launch(launch);
                 }
+                ToStarter::Gang(gang) => self.on_gang(*gang),
                 ToStarter::Stop { subtask, attempt, signal } => {
                     // Whoever ended before dcrun's word came was not stopped by it.
                     self.on_children();
@@ -53,6 +54,10 @@ impl Starter {
             }
         }
         Ok(Taken::Some)
+    }
+
+    fn on_gang(&mut self, _gang: dc_model::wire::Gang) {
+        self.control.notice("this starter launches no gangs yet");
     }
 
     fn on_hello(&mut self, hello: &Hello) -> Result<(), Gone> {

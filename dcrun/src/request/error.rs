@@ -55,6 +55,12 @@ pub enum RequestError {
         /// What is wrong with it.
         why: String,
     },
+    /// `--mpi` in no known form.
+    #[error("--mpi {}: give auto, exec, exec:openmpi, exec:mpich, none or list", given.escape_debug())]
+    Mpi {
+        /// Its value.
+        given: String,
+    },
     /// `--merge` of an unknown kind, or without a file.
     #[error("--merge {}: give concat:FILE, grid:FILE.npy, grid:FILE.raw, grid:FILE.pgm or exec:COMMAND", given.escape_debug())]
     MergeKind {

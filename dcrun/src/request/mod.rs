@@ -10,8 +10,8 @@ pub use failure::check_warning;
 pub use merge::Merge;
 
 use crate::cli::{BindWord, Cli};
-use dc_model::RestartOn;
 use dc_model::domain::{Meaning, SIDE_MAX};
+use dc_model::{MpiFamily, RestartOn};
 use dc_spool::job::{JobOptions, StreamOptions, Warning};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -89,6 +89,11 @@ pub enum Task {
         /// Its directory.
         spool: PathBuf,
     },
+    /// Show which MPIs there are.
+    MpiList {
+        /// The kernel, where one is given.
+        kernel: Option<OsString>,
+    },
     /// Go on with a job.
     Resume {
         /// Its directory.
@@ -96,6 +101,18 @@ pub enum Task {
         /// Whether a changed kernel or domain is taken.
         force: bool,
     },
+}
+
+/// How a kernel that may be an MPI program is launched.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Mpi {
+    /// As its file tells.
+    #[default]
+    Auto,
+    /// By the launcher of its MPI, or of this one.
+    Exec(Option<MpiFamily>),
+    /// As any other kernel.
+    None,
 }
 
 /// A job as asked for.
@@ -129,6 +146,8 @@ pub struct NewJob {
     pub streams: StreamOptions,
     /// Whether ranks get other launchers' variables too.
     pub compat_env: bool,
+    /// How an MPI kernel is launched.
+    pub mpi: Mpi,
 }
 
 /// Where the subtasks come from.
@@ -307,11 +326,30 @@ fn fixed(cli: &Cli) -> impl Iterator<Item = (&'static str, bool)> {
         ("--bind", cli.bind.is_some()),
         ("--oversubscribe", cli.oversubscribe),
         ("--compat-env", cli.compat_env),
+        ("--mpi", cli.mpi.is_some()),
     ]
     .into_iter()
 }
 
+fn mpi(given: Option<&str>) -> Result<Mpi, RequestError> {
+    match given {
+        None | Some("auto") => Ok(Mpi::Auto),
+        Some("exec") => Ok(Mpi::Exec(None)),
+        Some("none") => Ok(Mpi::None),
+        Some(given) => {
+            let family = given
+                .strip_prefix("exec:")
+                .and_then(|word| MpiFamily::ALL.into_iter().find(|family| family.word() == word));
+            let family = family.ok_or_else(|| RequestError::Mpi { given: given.to_owned() })?;
+            Ok(Mpi::Exec(Some(family)))
+        }
+    }
+}
+
 fn new_task(cli: Cli) -> Result<Task, RequestError> {
+    if cli.mpi.as_deref() == Some("list") {
+        return Ok(Task::MpiList { kernel: cli.kernel.into_iter().next() });
+    }
     if cli.kernel.is_empty() && !cli.plan {
         return Err(RequestError::NoKernel);
     }
@@ -347,6 +385,7 @@ fn new_task(cli: Cli) -> Result<Task, RequestError> {
         oversubscribe: cli.oversubscribe,
         streams,
         compat_env: cli.compat_env,
+        mpi: mpi(cli.mpi.as_deref())?,
     };
     if !cli.plan {
         return Ok(Task::Run { job, spool: cli.spool });

@@ -24,7 +24,7 @@ use crate::report::Account;
 use crate::request::{Verbosity, View};
 use crate::setup::learned::Learning;
 use crate::setup::plan;
-use crate::setup::{Claimed, Ready};
+use crate::setup::{Claimed, Launcher, Ready};
 use dc_model::wire::{FromStarter, Hello};
 use dc_model::{Domain, Record, StopReason, Tick};
 use dc_spool::files::Dir;
@@ -78,6 +78,8 @@ pub struct Run {
     view: View,
     named_spool: bool,
     stdin_missed: bool,
+    /// What launches the ranks of a gang.
+    launcher: Option<Launcher>,
 
     began: Instant,
     events: VecDeque<Event>,
@@ -164,6 +166,7 @@ impl Run {
             account,
             stdin_kept_bytes,
             stdin_missed,
+            launcher,
             ..
         } = ready;
         let mailbox = Mailbox::new()?;
@@ -204,6 +207,7 @@ impl Run {
             view,
             named_spool,
             stdin_missed,
+            launcher,
             began,
             events: VecDeque::new(),
             actions: Vec::new(),

@@ -5,11 +5,14 @@ use super::merge::{Failed, Merge, parts};
 use super::neighbours::Telling;
 use super::starter::Link;
 use super::{Notice, Run};
-use dc_model::wire::{FromStarter, Launch, ToStarter};
-use dc_model::{Attempt, LaunchStage, Outcome, Record, StopReason, SubtaskId, exit};
-use dcsched_core::job::{Action, Event};
+use crate::request::Verbosity;
+use dc_model::wire::{FromStarter, Gang, Launch, ToStarter};
+use dc_model::{Attempt, LaunchStage, Outcome, Rank, Record, Restart, StopReason, SubtaskId, exit};
+use dcsched_core::job::{Action, Event, Member};
+use dcsched_core::place::Placement;
 use nix::sys::signal::Signal;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 
 /// How much input may wait on its way to the starter, with decisions behind it.
 const INPUT_UNSENT_BYTES_MAX: usize = 1 << 20;
@@ -21,28 +24,16 @@ impl Run {
             Action::Append { seq, record } => self.append(seq, record),
             Action::Sync => self.sync_now = !self.discards,
             Action::Launch { subtask, attempt, rank, placement, before, after } => {
-                let Some(what) = self.record.subtasks.get(subtask) else { return };
-                self.window.on_launch();
+                let Some(launch) = self.launch_of(subtask, attempt, rank, &placement, before) else { return };
+                self.on_launching();
                 if self.refuse_without_input(subtask, attempt) {
                     return;
                 }
-                if self.telling == Telling::NotYet {
-                    self.telling = Telling::Due;
-                }
-                let launch = Launch {
-                    subtask,
-                    attempt,
-                    rank,
-                    cores: placement.threads,
-                    cpus: placement.cpus,
-                    numa: placement.numa,
-                    cells: what.cells,
-                    block: what.block,
-                    args: what.args.clone(),
-                    before,
-                    after,
-                };
-                self.send(&ToStarter::Launch(Box::new(launch)));
+                self.send(&ToStarter::Launch(Box::new(Launch { after, ..launch })));
+            }
+            Action::LaunchGang { attempt, members, before } => {
+                self.on_launching();
+                self.launch_gang(attempt, &members, before);
             }
             Action::Stop { subtask, attempt, signal } => {
                 self.send(&ToStarter::Stop { subtask, attempt, signal });
@@ -51,6 +42,54 @@ impl Run {
             Action::Merge => self.start_merge(),
             Action::Finish { status } => self.finish = Some(status),
         }
+    }
+
+    fn on_launching(&mut self) {
+        self.window.on_launch();
+        if self.telling == Telling::NotYet {
+            self.telling = Telling::Due;
+        }
+    }
+
+    /// What the starter is told of one attempt.
+    fn launch_of(
+        &self,
+        subtask: SubtaskId,
+        attempt: Attempt,
+        rank: Rank,
+        placement: &Placement,
+        before: Option<Restart>,
+    ) -> Option<Launch> {
+        let what = self.record.subtasks.get(subtask)?;
+        Some(Launch {
+            subtask,
+            attempt,
+            rank,
+            cores: placement.threads,
+            cpus: placement.cpus.clone(),
+            numa: placement.numa,
+            cells: what.cells,
+            block: what.block,
+            args: what.args.clone(),
+            before,
+            after: None,
+        })
+    }
+
+    fn launch_gang(&mut self, attempt: Attempt, members: &[Member], before: Option<Restart>) {
+        let Some(launcher) = &self.launcher else { return };
+        let of_member = |member: &Member| {
+            let of = |id: &SubtaskId| self.launch_of(*id, attempt, member.rank, &member.placement, before);
+            member.subtasks.iter().filter_map(of).collect()
+        };
+        let gang = Gang {
+            family: launcher.family,
+            launcher: launcher.path.as_os_str().as_bytes().to_vec(),
+            timeout_ms: u64::try_from(launcher.timeout.as_millis()).unwrap_or(u64::MAX),
+            verbose: self.view.verbosity == Verbosity::Verbose,
+            ranks: members.iter().map(of_member).collect(),
+        };
+        self.send(&ToStarter::Gang(Box::new(gang)));
     }
 
     fn send(&mut self, message: &ToStarter) {

@@ -1,6 +1,7 @@
 //! Why a job cannot be begun or gone on with: one line each, with what to do about it.
 
 use super::kernel::KernelError;
+use super::mpi::MpiError;
 use crate::request::RequestError;
 use dc_model::domain::DomainError;
 use dc_model::exit;
@@ -24,6 +25,9 @@ pub enum SetupError {
     /// The kernel cannot be run.
     #[error("cannot run the kernel: {0}")]
     Kernel(#[from] KernelError),
+    /// It is an MPI program that cannot be run as one.
+    #[error(transparent)]
+    Mpi(#[from] MpiError),
     /// A file of the user's cannot be read.
     #[error("cannot read {}: {source}", shown(path))]
     Read {
@@ -212,6 +216,7 @@ impl SetupError {
     pub fn status(&self) -> u8 {
         match self {
             Self::Kernel(error) => error.status(),
+            Self::Mpi(error) => error.status(),
             _ => exit::DC_ERROR,
         }
     }

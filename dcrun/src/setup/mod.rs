@@ -7,6 +7,7 @@ mod kernel;
 pub mod learned;
 mod machine;
 mod merge_target;
+mod mpi;
 mod new;
 mod past;
 mod place_of_files;
@@ -18,6 +19,7 @@ mod work;
 pub use claim::Claimed;
 pub use error::SetupError;
 pub use machine::{Crew, Machine};
+pub use mpi::Launcher;
 pub use new::{new, plan_only};
 pub use past::read_account;
 pub use resume::{Resumption, resume};
@@ -99,8 +101,21 @@ pub struct Ready {
     pub stdin_missed: bool,
     /// Which CPUs it uses, and who else does.
     pub claimed: Claimed,
+    /// What launches its ranks, where they are a gang.
+    pub launcher: Option<Launcher>,
+    /// A line about its MPI.
+    pub mpi_warning: Option<String>,
     /// An OpenMP variable that the user has set against the cores of a rank.
     pub openmp: Option<String>,
+}
+
+/// What there is for MPI kernels, and what a kernel is.
+///
+/// # Errors
+/// When the kernel is not there.
+pub fn mpi_list(kernel: Option<&OsStr>, at: &Surroundings) -> Result<Vec<String>, SetupError> {
+    let program = kernel.map(|name| kernel::find(name, at.var("PATH"), &at.cwd)).transpose()?;
+    Ok(mpi::list(program.as_deref(), at))
 }
 
 /// What the core is told.
@@ -122,6 +137,7 @@ fn spec(record: &JobRecord, topology: Topology) -> JobSpec {
         restarts: options.restarts,
         restart_on: options.failure.restart_on,
         keep_going: options.keep_going,
+        gang: options.mpi.is_some(),
         merge: !options.merges.is_empty(),
         topology,
         bind: match options.bind {

@@ -8,7 +8,7 @@ use super::place_of_files::{default_directory, name_of_kernel};
 use super::plan::{Plan, predict, predict_roughly};
 use super::work::{Made, make};
 use super::{
-    Ready, SetupError, Surroundings, claim, hello, kernel, leaves_openmp, merge_target, spec, stdin,
+    Ready, SetupError, Surroundings, claim, hello, kernel, leaves_openmp, merge_target, mpi, spec, stdin,
 };
 use crate::cli::BindWord;
 use crate::report::Account;
@@ -41,12 +41,13 @@ pub fn new(
     let merges = merge_targets(job, view, at)?;
     let kernel = FileIdentity::of(&program).map_err(SpoolError::File)?;
     // Where only the disk can refuse from here on, the starter need not wait for the rest.
-    let is_plain = job.work == Work::Plain && job.cores == 1;
+    let mpi = mpi::decide(job.mpi, &program, at)?;
+    let is_plain = job.work == Work::Plain && job.cores == 1 && mpi.launcher.is_none();
     let uuid = uuid()?;
     if is_plain {
         machine.call_crew(job.ranks.unwrap_or(1), uuid)?;
     }
-    let settled = Settled { uuid, job, directory, view, at, kernel, cwd, merges };
+    let settled = Settled { uuid, job, directory, view, at, kernel, cwd, merges, mpi };
     let made = settled.make(machine);
     if made.is_err() {
         machine.dismiss();
@@ -64,11 +65,14 @@ struct Settled<'a> {
     kernel: FileIdentity,
     cwd: PathBuf,
     merges: Vec<dc_spool::job::MergeTarget>,
+    mpi: mpi::Decision,
 }
 
 impl Settled<'_> {
     fn make(self, machine: &mut Machine) -> Result<Ready, SetupError> {
-        let Self { uuid, job, directory, view, at, kernel, cwd, merges } = self;
+        let Self { uuid, job, directory, view, at, kernel, cwd, merges, mpi } = self;
+        let gang_job = mpi.launcher.as_ref().map(|_| of_gang(job, machine)).transpose()?;
+        let job = gang_job.as_ref().unwrap_or(job);
         let made = make(job, &at.cwd, &mut || machine.topology())?;
         let environment = environment(job, &cwd, at);
         let record = JobRecord {
@@ -78,13 +82,21 @@ impl Settled<'_> {
             argv: job.kernel.iter().map(|arg| arg.as_bytes().to_vec()).collect(),
             cwd,
             env: environment.vars.iter().map(|(name, value)| var(name, value)).collect(),
-            options: options(job, view, made.ranks, merges),
+            options: JobOptions {
+                mpi: mpi.launcher.as_ref().map(|launcher| launcher.family),
+                ..options(job, view, made.ranks, merges)
+            },
             limits: Some(at.limits.clone()),
             domain: made.domain.as_ref().map(|(_, identity)| identity.clone()),
             subtasks: made.subtasks,
         };
         let input = stdin::source(&record, false)?;
         let stdin_kept_bytes = stdin::kept_bytes(at.var("DC_STDIN_KEEP"))?;
+        if mpi.launcher.is_some() {
+            let spec = spec(&record, machine.topology()?);
+            let allowed = spec.topology.cores.len();
+            mpi::check_gang(spec.ranks, &spec.needs, allowed, job.oversubscribe)?;
+        }
         let path = match directory {
             Some(directory) => at.cwd.join(directory),
             None => default_directory(&record.name, record.uuid, |name| at.var(name).map(OsStr::to_owned))?,
@@ -131,6 +143,8 @@ impl Settled<'_> {
             stdin_kept_bytes,
             stdin_missed: false,
             claimed,
+            launcher: mpi.launcher,
+            mpi_warning: mpi.warning,
             openmp: openmp_against_cores(&environment, job.cores),
         })
     }
@@ -178,6 +192,15 @@ pub fn plan_only(
         words::say(&format!("no time is predicted: {trouble}"));
     }
     Ok((record, plan, found))
+}
+
+/// A gang has as many ranks as fit beside each other, and a block for each, unless the user says otherwise.
+fn of_gang(job: &NewJob, machine: &mut Machine) -> Result<NewJob, SetupError> {
+    let mut job = job.clone();
+    if let (Work::Domain { .. }, None) = (&job.work, job.ranks) {
+        job.ranks = Some((machine.topology()?.cores.len() as u32 / job.cores).max(1));
+    }
+    Ok(job)
 }
 
 fn find_kernel(job: &NewJob, at: &Surroundings) -> Result<PathBuf, SetupError> {
@@ -259,6 +282,7 @@ fn options(job: &NewJob, view: &View, ranks: u32, merges: Vec<dc_spool::job::Mer
         keep: view.keep,
         time_limit_ms: view.time_limit.map(|limit| limit.as_millis() as u64),
         grace_ms: view.grace().as_millis() as u64,
+        mpi: None,
         merges,
         streams: StreamOptions { found: stdin::found(&job.streams.stdin), ..job.streams.clone() },
         failure: FailurePolicy { restart_on: job.restart_on, warning: view.warning },

@@ -3,7 +3,7 @@
 use super::learned::Learning;
 use super::machine::Machine;
 use super::plan::predict_roughly;
-use super::{Ready, SetupError, Surroundings, claim, hello, kernel, leaves_openmp, spec, stdin, work};
+use super::{Ready, SetupError, Surroundings, claim, hello, kernel, leaves_openmp, mpi, spec, stdin, work};
 use crate::report::Account;
 use crate::request::{Verbosity, View, check_warning};
 use dc_model::SubtaskId;
@@ -63,6 +63,13 @@ pub fn resume(
         return Ok(Resumption::Succeeded { name: record.name });
     }
     check_kernel(&mut record, force)?;
+    let program = &record.kernel.path;
+    let launcher = record.options.mpi.map(|family| mpi::again(family, program, at)).transpose()?;
+    if launcher.is_some() {
+        let spec = job.spec();
+        let allowed = spec.topology.cores.len();
+        mpi::check_gang(spec.ranks, &spec.needs, allowed, record.options.oversubscribe)?;
+    }
     let domain = check_domain(&record, force)?;
     let input = stdin::source(&record, true)?;
     let stdin_kept_bytes = stdin::kept_bytes(at.var("DC_STDIN_KEEP"))?;
@@ -99,6 +106,8 @@ pub fn resume(
         stdin_kept_bytes,
         stdin_missed,
         claimed,
+        launcher,
+        mpi_warning: None,
         openmp: None,
     })))
 }

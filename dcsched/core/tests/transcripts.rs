@@ -5,7 +5,7 @@
 use dc_model::{
     Attempt, LaunchStage, Outcome, Record, Restart, RestartOn, ResultMeta, StopReason, SubtaskId, Topology,
 };
-use dcsched_core::job::{Action, Event, Job, JobSpec, Need};
+use dcsched_core::job::{Action, Event, Job, JobSpec, Member, Need};
 use dcsched_core::place::{Bind, Distribution};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -59,6 +59,7 @@ fn spec(words: &[&str]) -> JobSpec {
         restart_on: value(words, "restart-on")
             .map_or(RestartOn::default(), |on| RestartOn::parse(on).unwrap()),
         keep_going: words.contains(&"keep-going"),
+        gang: words.contains(&"gang"),
         merge: words.contains(&"merge"),
         topology,
         bind: map.unwrap_or(Bind::Core),
@@ -167,6 +168,15 @@ fn show(action: &Action, text: &mut String) {
             let after =
                 after.map_or(String::new(), |(subtask, attempt)| format!(", after {subtask}.{attempt}"));
             format!("launch {subtask}.{attempt} on lane {rank}, cpus {}{before}{after}", placement.cpus)
+        }
+        Action::LaunchGang { attempt, members, before } => {
+            let seat = |member: &Member| {
+                let subtasks: Vec<String> = member.subtasks.iter().map(ToString::to_string).collect();
+                format!("{} of {} on cpus {}", member.rank, subtasks.join("+"), member.placement.cpus)
+            };
+            let seats: Vec<String> = members.iter().map(seat).collect();
+            let before = before.map_or(String::new(), |before| format!(", before {before}"));
+            format!("launch a gang, attempt {attempt}: ranks {}{before}", seats.join("; "))
         }
         Action::Stop { subtask, attempt, signal } => format!("stop {subtask}.{attempt} with {signal}"),
         Action::Sync => "sync".to_owned(),

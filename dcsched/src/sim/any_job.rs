@@ -2,7 +2,7 @@
 
 use super::random::Random;
 use dc_model::{Bind, CpuSet, Distribution, RestartOn, Topology};
-use dcsched_core::job::{JobSpec, Need};
+use dcsched_core::job::{JobSpec, Need, gang_fits};
 use dcsched_core::seats::check;
 
 /// Memory of each domain, in bytes.
@@ -36,6 +36,7 @@ pub(super) fn any_spec(random: &mut Random) -> JobSpec {
         needs,
         restarts: random.below(4) as u32,
         restart_on: RestartOn::from_bits(random.below(16) as u8).unwrap_or_default(),
+        gang: false,
         keep_going: random.chance(300),
         merge: random.chance(400),
         bind: any_bind(random, cores),
@@ -52,7 +53,22 @@ pub(super) fn any_spec(random: &mut Random) -> JobSpec {
         spec.memory_max_bytes = None;
     }
     debug_assert_eq!(check(&spec), Ok(()));
+    maybe_gang(&mut spec, random);
     spec
+}
+
+/// Some jobs are gangs, where that can be: all ranks fit beside each other, and each has something to do.
+fn maybe_gang(spec: &mut JobSpec, random: &mut Random) {
+    if !random.chance(400) {
+        return;
+    }
+    let live = spec.needs.iter().filter(|need| need.cells > 0).count() as u64;
+    let ranks_max = live.min(spec.topology.cores.len() as u64);
+    let ranks = random.between(1, ranks_max.max(1)) as u32;
+    let gang = JobSpec { gang: true, ranks, ..spec.clone() };
+    if gang_fits(&gang) {
+        *spec = gang;
+    }
 }
 
 fn any_machine(random: &mut Random, cores: u32) -> Topology {

@@ -1,6 +1,6 @@
 //! The checkers. They see what the world sees, never what the core thinks of it.
 
-use dc_model::{Attempt, Bind, CpuSet, Rank, Record, SubtaskId, Topology};
+use dc_model::{Attempt, Bind, CpuSet, Rank, Record, Restart, SubtaskId, Topology};
 use dcsched_core::job::{JobSpec, Need};
 use dcsched_core::place::Placement;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +34,10 @@ pub enum Violation {
     NoReplay(String),
     /// The job neither ended nor had anything left to wait for.
     Stuck,
+    /// Ranks of one gang went on from different sets of checkpoints.
+    MixedSet(SubtaskId, Attempt),
+    /// A part of a gang was launched, or beside another attempt of it.
+    PartOfGang(Attempt),
     /// A subtask without cells became a process.
     RanWithoutCells(SubtaskId),
 }
@@ -78,6 +82,12 @@ pub struct Checker {
     produced: BTreeSet<Key>,
     durable_grants: BTreeSet<Key>,
     committed: BTreeMap<SubtaskId, Attempt>,
+    /// How many subtasks the gang has, where there is one.
+    pub gang: Option<usize>,
+    /// Those of it that are done on disk: all of them, or it does not count.
+    done_of_gang: BTreeMap<SubtaskId, Attempt>,
+    /// What each of its attempts went on from.
+    gang_from: BTreeMap<Attempt, Option<Restart>>,
     /// The first promise broken.
     pub violation: Option<Violation>,
 }
@@ -94,9 +104,34 @@ impl Checker {
                 Record::Granted { subtask, attempt } => {
                     self.durable_grants.insert((*subtask, *attempt));
                 }
-                Record::Done { subtask, attempt, .. } => self.on_committed(*subtask, *attempt),
+                Record::Done { subtask, attempt, .. } => match self.gang {
+                    None => self.on_committed(*subtask, *attempt),
+                    Some(count) => self.on_done_of_gang(*subtask, *attempt, count),
+                },
+                Record::Started { subtask, attempt, from }
+                    if self.gang.is_some() && *self.gang_from.entry(*attempt).or_insert(*from) != *from =>
+                {
+                    self.broken(Violation::MixedSet(*subtask, *attempt));
+                }
                 _ => {}
             }
+        }
+    }
+
+    fn on_done_of_gang(&mut self, subtask: SubtaskId, attempt: Attempt, count: usize) {
+        self.done_of_gang.retain(|_, other| *other == attempt);
+        self.done_of_gang.insert(subtask, attempt);
+        if self.done_of_gang.len() == count {
+            for (subtask, attempt) in std::mem::take(&mut self.done_of_gang) {
+                self.on_committed(subtask, attempt);
+            }
+        }
+    }
+
+    /// A gang is about to be launched.
+    pub fn on_gang(&mut self, attempt: Attempt, subtasks: usize) {
+        if self.gang != Some(subtasks) || !self.alive.is_empty() {
+            self.broken(Violation::PartOfGang(attempt));
         }
     }
 

@@ -42,6 +42,8 @@ pub enum Plant {
     WrongCore,
     /// A rank takes more memory than it said.
     MoreMemory,
+    /// Each rank of a gang goes on from its own newest checkpoint.
+    MixedSet,
     /// A follower is launched before its forerunner has ended.
     NoWaiting,
 }

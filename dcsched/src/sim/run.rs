@@ -8,7 +8,7 @@ use super::queue::Queue;
 use super::random::Random;
 use super::world::World;
 use dc_model::{Attempt, Outcome, Restart, StopReason, SubtaskId, exit};
-use dcsched_core::job::{Action, Event, Job, JobSpec};
+use dcsched_core::job::{Action, Event, Job, JobSpec, Member, Need};
 use std::path::Path;
 
 /// Events after which a run is given up as stuck.
@@ -43,6 +43,7 @@ enum Planned {
     Reaches { life: u32, event: Event },
     RankEnds { starter: u32, subtask: SubtaskId, attempt: Attempt },
     Launches { starter: u32, launch: Launch },
+    LaunchesGang { starter: u32, attempt: Attempt, members: Vec<Member>, before: Option<Restart> },
     Stops { starter: u32, subtask: SubtaskId, attempt: Attempt },
     NewRun,
 }
@@ -105,6 +106,10 @@ pub fn run(seed: u64, faults: Faults, plant: Plant, directory: Option<&Path>) ->
             return Report { violation, ..report };
         }
     };
+    let mut checker = Checker::default();
+    if spec.gang {
+        checker.gang = Some(spec.needs.iter().filter(|need| need.cells > 0).count());
+    }
     let mut sim = Sim {
         random,
         faults,
@@ -114,7 +119,7 @@ pub fn run(seed: u64, faults: Faults, plant: Plant, directory: Option<&Path>) ->
         queue: Queue::default(),
         world: World::default(),
         held: Vec::new(),
-        checker: Checker::default(),
+        checker,
         journal,
         syncing: false,
         sync_wanted: false,
@@ -174,6 +179,10 @@ impl Sim {
                 let launch = Launch { subtask, attempt, given, before, after };
                 self.queue.after(TO_STARTER_NS, Planned::Launches { starter, launch });
             }
+            Action::LaunchGang { attempt, members, before } => {
+                let planned = Planned::LaunchesGang { starter, attempt, members, before };
+                self.queue.after(TO_STARTER_NS, planned);
+            }
             Action::Stop { subtask, attempt, .. } => {
                 self.queue.after(TO_STARTER_NS, Planned::Stops { starter, subtask, attempt });
             }
@@ -209,6 +218,9 @@ impl Sim {
             }
             Planned::Reaches { life, event } if life == self.life => self.step(event),
             Planned::Launches { starter, launch } if self.is_alive(starter) => self.on_launch(launch),
+            Planned::LaunchesGang { starter, attempt, members, before } if self.is_alive(starter) => {
+                self.on_launch_gang(attempt, &members, before);
+            }
             Planned::RankEnds { starter, subtask, attempt } if self.is_alive(starter) => {
                 self.on_rank_end(subtask, attempt);
             }
@@ -252,6 +264,52 @@ impl Sim {
         }
         let starter = self.starter;
         self.queue.after(process.lasts_ns, Planned::RankEnds { starter, subtask, attempt });
+    }
+
+    /// All ranks go on from one set, and a rank's subtasks end with it.
+    fn on_launch_gang(&mut self, attempt: Attempt, members: &[Member], before: Option<Restart>) {
+        let all: Vec<SubtaskId> = members.iter().flat_map(|member| member.subtasks.clone()).collect();
+        self.checker.on_gang(attempt, all.len());
+        let common = self.world.common(&all, attempt, before);
+        let starter = self.starter;
+        for member in members {
+            let given = Given::of(&member.placement, member.rank, &self.spec.topology);
+            let list = || member.subtasks.iter().map(|id| self.spec.needs[id.index()]);
+            // The rank has its cores and the memory of all of its subtasks once.
+            let mut mem_bytes = list().map(|need| need.mem_bytes).sum();
+            let mut units = given.units.clone();
+            let mut fate: Option<(Outcome, u64)> = None;
+            for subtask in member.subtasks.iter().copied() {
+                let cells = self.spec.needs[subtask.index()].cells;
+                let given = Given { units: std::mem::take(&mut units), ..given.clone() };
+                let need =
+                    Need { mem_bytes: std::mem::take(&mut mem_bytes), ..self.spec.needs[subtask.index()] };
+                self.checker.on_launch(subtask, attempt, given, need, &self.spec);
+                let from = match self.plant {
+                    Plant::MixedSet => self.world.common(&[subtask], attempt, before),
+                    _ => common,
+                };
+                let key = (subtask, attempt);
+                let process = self.world.launch_from(&mut self.random, &self.faults, key, from, cells);
+                let (outcome, lasts_ns) = *fate.get_or_insert((process.outcome, process.lasts_ns));
+                self.world.processes.entry(subtask).and_modify(|process| process.outcome = outcome);
+                if !matches!(outcome, Outcome::NotLaunched { .. }) {
+                    self.tell(Event::Started { subtask, attempt, from });
+                }
+                self.queue.after(lasts_ns, Planned::RankEnds { starter, subtask, attempt });
+            }
+        }
+    }
+
+    /// What launches the ranks is killed, and they with it: not by the core's word.
+    fn on_launcher_killed(&mut self) {
+        let subtasks: Vec<_> = self.world.processes.keys().copied().collect();
+        for subtask in subtasks {
+            if let Some(process) = self.world.kill(&mut self.random, subtask) {
+                self.checker.on_gone((subtask, process.attempt), false);
+                self.tell_end(subtask, process.attempt, Outcome::Signalled(9), true);
+            }
+        }
     }
 
     fn on_rank_end(&mut self, subtask: SubtaskId, attempt: Attempt) {
@@ -326,6 +384,9 @@ impl Sim {
             self.kill_ranks();
             self.starter_lives = false;
             self.tell(Event::StarterLost);
+        }
+        if self.spec.gang && self.starter_lives && self.random.chance(self.faults.starter_killed) {
+            self.on_launcher_killed();
         }
         if self.report.dcrun_crashes < CRASHES_MAX && self.random.chance(self.faults.dcrun_killed) {
             self.on_dcrun_killed();

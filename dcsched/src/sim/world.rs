@@ -43,6 +43,32 @@ impl World {
         let on_disk = self.checkpoints.get(&subtask).map_or(&[][..], Vec::as_slice);
         let usable = on_disk.iter().filter(|at| at.attempt < attempt && before.is_none_or(|b| **at < b));
         let from = usable.max().copied();
+        self.launch_from(random, faults, (subtask, attempt), from, cells)
+    }
+
+    /// The newest checkpoint that every one of these subtasks has left.
+    #[must_use]
+    pub fn common(
+        &self,
+        subtasks: &[SubtaskId],
+        attempt: Attempt,
+        before: Option<Restart>,
+    ) -> Option<Restart> {
+        let of = |id: &SubtaskId| self.checkpoints.get(id).map_or(&[][..], Vec::as_slice);
+        let usable = |at: &&Restart| at.attempt < attempt && before.is_none_or(|b| **at < b);
+        let by_all = |at: &&Restart| subtasks.iter().all(|id| of(id).contains(at));
+        of(subtasks.first()?).iter().filter(usable).filter(by_all).max().copied()
+    }
+
+    /// Decides the fate of an attempt that goes on from this checkpoint.
+    pub fn launch_from(
+        &mut self,
+        random: &mut Random,
+        faults: &Faults,
+        (subtask, attempt): (SubtaskId, Attempt),
+        from: Option<Restart>,
+        cells: u64,
+    ) -> Process {
         let start = from.map_or(0, |at| at.step);
         let outcome = if random.chance(faults.rank_killed) {
             if random.chance(200) { Outcome::OutOfMemory } else { Outcome::Signalled(9) }

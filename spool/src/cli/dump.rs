@@ -57,6 +57,7 @@ fn give_up(why: GiveUp) -> &'static str {
         GiveUp::Stopped => "stopped by dc",
         GiveUp::StarterLost => "its starter died",
         GiveUp::RunLost => "its dcrun died",
+        GiveUp::Gang => "another rank of its gang failed",
     }
 }
 

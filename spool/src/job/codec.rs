@@ -9,7 +9,7 @@ use super::streams::StreamOptions;
 use super::subtasks::Subtasks;
 use crate::hash::{ContentHash, FileIdentity};
 use dc_model::codec::{DecodeError, Reader, Writer};
-use dc_model::{Block, JobUuid, Limits, RestartOn, Subtask};
+use dc_model::{Block, JobUuid, Limits, MpiFamily, RestartOn, Subtask};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -31,6 +31,7 @@ pub const SECTIONS: &[(u16, &str)] = &[
     (LIMITS, "limits"),
     (MEMORY, "memory"),
     (OUTPUTS, "outputs"),
+    (MPI, "mpi"),
 ];
 
 const NAME: u16 = 1;
@@ -43,6 +44,7 @@ const MERGES: u16 = 7;
 const DOMAIN: u16 = 8;
 const SUBTASKS: u16 = 9;
 const STREAMS: u16 = 0x10;
+const MPI: u16 = 0x70;
 const MEMORY: u16 = 0x30;
 const OUTPUTS: u16 = 0x60;
 
@@ -90,6 +92,9 @@ pub(super) fn encode(job: &JobRecord) -> Vec<u8> {
     if has_later {
         section::put(w, OUTPUTS, |w| put_merges(w, merges));
     }
+    if let Some(family) = job.options.mpi {
+        section::put(w, MPI, |w| w.u8(family as u8));
+    }
     std::mem::take(&mut w.bytes)
 }
 
@@ -107,6 +112,7 @@ struct Parts {
     streams: StreamOptions,
     failure: FailurePolicy,
     limits: Option<Limits>,
+    mpi: Option<MpiFamily>,
     memory: Option<Vec<(u32, u64)>>,
 }
 
@@ -122,6 +128,7 @@ pub(super) fn decode(uuid: JobUuid, payload: &[u8]) -> Result<JobRecord, DecodeE
             OPTIONS => parts.options = Some(get_options(r)?),
             MERGES => parts.merges = Some(get_merges(r, MergeKind::is_first)?),
             DOMAIN => parts.domain = Some(get_domain(r)?),
+            MPI => parts.mpi = Some(MpiFamily::from_number(r.u8()?).ok_or(DecodeError::Unknown("MPI"))?),
             SUBTASKS => parts.subtasks = Some(get_subtasks(r)?),
             STREAMS => parts.streams = StreamOptions::decode(r)?,
             RESTART_ON => parts.failure.restart_on = get_restart_on(r)?,
@@ -156,6 +163,7 @@ pub(super) fn decode(uuid: JobUuid, payload: &[u8]) -> Result<JobRecord, DecodeE
             merges: parts.merges.ok_or(missing)?,
             streams: parts.streams,
             failure: parts.failure,
+            mpi: parts.mpi,
             ..parts.options.ok_or(missing)?
         },
         domain: parts.domain,
@@ -207,6 +215,7 @@ fn get_options(r: &mut Reader<'_>) -> Result<JobOptions, DecodeError> {
         keep,
         time_limit_ms,
         grace_ms: r.u64()?,
+        mpi: None,
         merges: Vec::new(),
         streams: StreamOptions::default(),
         failure: FailurePolicy::default(),

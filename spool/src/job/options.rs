@@ -1,7 +1,7 @@
 //! What was asked for on the command line and still counts when the job is gone on with.
 
 use super::streams::StreamOptions;
-use dc_model::RestartOn;
+use dc_model::{MpiFamily, RestartOn};
 use std::path::PathBuf;
 
 /// The options of a job.
@@ -27,6 +27,8 @@ pub struct JobOptions {
     pub time_limit_ms: Option<u64>,
     /// From the signal to SIGKILL, in ms.
     pub grace_ms: u64,
+    /// Whose MPI launches its ranks, where they are a gang.
+    pub mpi: Option<MpiFamily>,
     /// What becomes of the results; several targets are written in this order.
     pub merges: Vec<MergeTarget>,
     /// Where the ranks' streams go and come from.

@@ -28,6 +28,7 @@ fn small() -> JobRecord {
             keep: false,
             time_limit_ms: None,
             grace_ms: 30_000,
+            mpi: None,
             merges: Vec::new(),
             streams: StreamOptions::default(),
             failure: Default::default(),
@@ -52,6 +53,7 @@ fn full() -> JobRecord {
         argv: vec![b"./k".to_vec(), b"\xff\n".to_vec()],
         env: vec![b"PATH=/bin".to_vec(), b"=odd".to_vec(), b"X=\xfe".to_vec()],
         options: JobOptions {
+            mpi: Some(dc_model::MpiFamily::Mpich),
             keep_going: true,
             bind: Some(Bind::None),
             oversubscribe: true,

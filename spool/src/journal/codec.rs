@@ -162,6 +162,7 @@ pub(super) fn decode(number: u16, payload: &[u8]) -> Result<Record, DecodeError>
                 1 => GiveUp::Stopped,
                 2 => GiveUp::StarterLost,
                 3 => GiveUp::RunLost,
+                4 => GiveUp::Gang,
                 _ => return Err(DecodeError::Unknown("reason of giving up")),
             },
         },

@@ -48,5 +48,6 @@ pub fn records() -> Vec<Record> {
     }
     records.push(Record::Measured { subtask, attempt, ended_ns: 1 << 40, ran_ns: 1 << 33, kept_ns: 7 });
     records.extend([Record::Merging, Record::Merged, Record::Ended { status: 137 }]);
+    records.push(Record::GivenUp { subtask, attempt, why: GiveUp::Gang });
     records
 }

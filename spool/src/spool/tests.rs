@@ -28,6 +28,7 @@ fn job() -> JobRecord {
             keep: false,
             time_limit_ms: None,
             grace_ms: 30_000,
+            mpi: None,
             merges: Vec::new(),
             streams: Default::default(),
             failure: Default::default(),

@@ -1,7 +1,7 @@
 //! The job's durable state: what replaying the journal rebuilds, and nothing else.
 
 use super::entry::{Entry, Phase, Refused};
-use super::spec::Need;
+use super::spec::{JobSpec, Need};
 use dc_model::{Record, StopReason, SubtaskId};
 use std::fmt::Write as _;
 
@@ -85,6 +85,9 @@ pub struct Durable {
     pub seq: u64,
     /// Its subtasks, by id.
     pub entries: Vec<Entry>,
+    /// What the ranks of a gang share: its failures, and the set of checkpoints it went on from. Where it stands is in
+    /// `entries`.
+    pub gang: Option<Entry>,
 }
 
 impl Durable {
@@ -96,7 +99,14 @@ impl Durable {
             epoch: 0,
             seq: 0,
             entries: needs.iter().map(|need| Entry::new(need.cells)).collect(),
+            gang: None,
         }
+    }
+
+    /// Before the first record of this job.
+    #[must_use]
+    pub fn of(spec: &JobSpec) -> Self {
+        Self { gang: spec.gang.then(|| Entry::new(1)), ..Self::new(&spec.needs) }
     }
 
     /// Takes one record in.
@@ -117,6 +127,9 @@ impl Durable {
                 for entry in &mut self.entries {
                     entry.update(record)?;
                 }
+                if self.gang.is_some() {
+                    self.uncommit_parts();
+                }
             }
             (None, Record::Merging) => {
                 if self.entries.iter().any(|e| !matches!(e.phase, Phase::Computed | Phase::Completed)) {
@@ -133,9 +146,23 @@ impl Durable {
             }
             (None, _) => {}
         }
+        if let Some(shared) = &mut self.gang {
+            shared.share(record);
+        }
         self.phase = phase;
         self.seq += 1;
         Ok(())
+    }
+
+    /// A gang is committed as a whole: where the record of one of its subtasks is missing, the others do not count.
+    fn uncommit_parts(&mut self) {
+        if self.entries.iter().all(|e| matches!(e.phase, Phase::Computed | Phase::Completed)) {
+            return;
+        }
+        for entry in self.entries.iter_mut().filter(|entry| entry.phase == Phase::Computed) {
+            entry.phase = Phase::Waiting;
+            entry.result = None;
+        }
     }
 
     /// The state as text, in id order: what tests compare.
@@ -144,6 +171,9 @@ impl Durable {
         let mut text = format!("job {:?} epoch {} seq {}\n", self.phase, self.epoch, self.seq);
         for (id, entry) in self.entries.iter().enumerate() {
             let _ = writeln!(text, "{id} {entry:?}");
+        }
+        if let Some(shared) = &self.gang {
+            let _ = writeln!(text, "gang {shared:?}");
         }
         text
     }

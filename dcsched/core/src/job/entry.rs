@@ -161,6 +161,25 @@ impl Entry {
         Ok(())
     }
 
+    /// Takes in what a record about one subtask of a gang means for all of it. Where a gang stands, its subtasks say.
+    pub(super) fn share(&mut self, record: &Record) {
+        match record {
+            Record::Epoch { .. } => self.failures = 0,
+            Record::Launched { attempt, .. } => {
+                self.attempt = *attempt;
+                self.last = None;
+                self.from = None;
+            }
+            Record::Started { from, .. } => self.from = *from,
+            Record::AttemptFailed { outcome, checkpoint, .. } => {
+                self.last = Some(*outcome);
+                self.failures = self.failures.saturating_add(1);
+                self.note_failed_restart(*checkpoint);
+            }
+            _ => {}
+        }
+    }
+
     /// A new checkpoint clears all suspicion; a failure without one falls on the checkpoint gone on from.
     fn note_failed_restart(&mut self, checkpoint: Option<Restart>) {
         if checkpoint.is_some() {

@@ -82,6 +82,17 @@ pub enum Event {
     },
 }
 
+/// One rank of a gang.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Member {
+    /// Its number.
+    pub rank: Rank,
+    /// Its cores.
+    pub placement: Placement,
+    /// Its subtasks; at least one.
+    pub subtasks: Vec<SubtaskId>,
+}
+
 /// The core asks for something to be done, in this order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
@@ -108,6 +119,15 @@ pub enum Action {
         before: Option<Restart>,
         /// It takes over from this attempt, once that has ended.
         after: Option<(SubtaskId, Attempt)>,
+    },
+    /// Launch a gang: all of its ranks, or none.
+    LaunchGang {
+        /// The attempt of each of its subtasks.
+        attempt: Attempt,
+        /// Its ranks, in their order.
+        members: Vec<Member>,
+        /// Only sets of checkpoints older than this may be gone on from.
+        before: Option<Restart>,
     },
     /// Signal this attempt, SIGKILL after the grace.
     Stop {

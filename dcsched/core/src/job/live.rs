@@ -153,6 +153,18 @@ impl Live {
         Some((subtask, ahead))
     }
 
+    /// What waits, for a gang.
+    pub(super) fn queue(&mut self) -> &mut Queue {
+        &mut self.queue
+    }
+
+    /// A subtask of a gang does not run any more; its cores are its rank's.
+    pub fn forget(&mut self, subtask: SubtaskId) {
+        if let Some(key) = self.running_of[subtask.index()].take() {
+            self.running.remove(key);
+        }
+    }
+
     /// Whether a launch waits for nothing but a grant's way to the disk.
     #[must_use]
     pub fn starves(&self) -> bool {

@@ -6,6 +6,7 @@
 mod durable;
 mod entry;
 mod event;
+mod gang;
 mod live;
 mod on;
 mod queue;
@@ -15,7 +16,8 @@ mod want;
 
 pub use durable::{Durable, JobPhase, subject};
 pub use entry::{Entry, NextStart, Phase, Refused};
-pub use event::{Action, Event};
+pub use event::{Action, Event, Member};
+pub use gang::{gang_fits, lists};
 pub use live::Running;
 pub use restart::is_worthwhile;
 pub use spec::{JobSpec, Need};
@@ -55,6 +57,8 @@ pub struct Job {
     cost: CostModel,
     /// What this run alone has taught.
     taught: CostModel,
+    /// The ranks of an MPI job.
+    gang: Option<gang::Gang>,
     /// Subtasks that wait, are granted, or compute.
     unfinished: usize,
     /// Subtasks that failed for good.
@@ -66,7 +70,7 @@ impl Job {
     /// A job that has not begun.
     #[must_use]
     pub fn new(spec: JobSpec) -> Self {
-        let durable = Durable::new(&spec.needs);
+        let durable = Durable::of(&spec);
         Self::with(spec, durable)
     }
 
@@ -78,7 +82,7 @@ impl Job {
         spec: JobSpec,
         records: impl IntoIterator<Item = &'a Record>,
     ) -> Result<Self, ReplayError> {
-        let mut durable = Durable::new(&spec.needs);
+        let mut durable = Durable::of(&spec);
         for record in records {
             durable
                 .update(record)
@@ -97,8 +101,10 @@ impl Job {
 
     fn with(spec: JobSpec, durable: Durable) -> Self {
         let live = Live::new(&spec, &durable);
+        let gang = spec.gang.then(|| gang::Gang::new(&spec));
         let mut job = Self {
             spec,
+            gang,
             durable,
             live,
             cost: CostModel::default(),
@@ -128,7 +134,8 @@ impl Job {
                 progress_cells,
                 result,
             } => {
-                if outcome.success() && !stopped {
+                // The ranks of a gang wait for each other: their time says nothing of their cells.
+                if outcome.success() && !stopped && self.gang.is_none() {
                     self.observe(subtask, ran_ns);
                 }
                 let end = on::End { outcome, stopped, checkpoint, progress_cells, result };
@@ -204,6 +211,10 @@ impl Job {
             self.durable.entries[subtask.index()].phase,
             Phase::Computed | Phase::Merging | Phase::Completed
         );
+        if self.gang.is_some() {
+            // One of a gang is committed when all are.
+            return done && self.unfinished == 0 && self.live.last_done_seq <= self.live.durable_seq;
+        }
         done && self.live.done_seq[subtask.index()] <= self.live.durable_seq
     }
 

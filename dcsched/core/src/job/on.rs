@@ -12,6 +12,7 @@ const SIGINT: u8 = 2;
 const SIGTERM: u8 = 15;
 
 /// How an attempt ended, as the starter reports it.
+#[derive(Clone, Debug)]
 pub(super) struct End {
     pub outcome: Outcome,
     pub stopped: bool,
@@ -33,6 +34,7 @@ impl Job {
                 self.live.wait(subtask);
             }
         }
+        self.level_gang(out);
     }
 
     /// Takes over the checkpoint the attempt goes on from. Without one there is nothing to remember.
@@ -58,6 +60,9 @@ impl Job {
     ) {
         if !self.is_running(subtask, attempt) {
             return;
+        }
+        if self.gang.is_some() {
+            return self.on_gang_ended(subtask, end.clone(), out);
         }
         self.live.on_ended(subtask);
         let reached = &mut self.live.cells_reached[subtask.index()];
@@ -91,6 +96,7 @@ impl Job {
 
     /// The starter and all it ran are gone; another one gets the same subtasks, as new attempts.
     pub(super) fn on_starter_lost(&mut self, out: &mut Vec<Action>) {
+        self.abandon_gang(out);
         for running in self.live.all_running() {
             let (subtask, attempt) = (running.subtask, running.attempt);
             self.live.on_ended(subtask);

@@ -126,6 +126,24 @@ impl Queue {
         (&self.ready, Work { order: &self.order, needs: &spec.needs })
     }
 
+    /// Subtasks that wait for a grant.
+    #[must_use]
+    pub fn waiting_count(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The first of them.
+    #[must_use]
+    pub fn first_waiting(&self) -> Option<SubtaskId> {
+        self.waiting.first().map(|place| self.order[place as usize])
+    }
+
+    /// Subtasks whose grant is durable.
+    #[must_use]
+    pub fn ready_count(&self) -> usize {
+        self.ready.len()
+    }
+
     /// Whether nothing is ready, and something would be if its grant were on disk.
     #[must_use]
     pub fn is_held_up(&self) -> bool {

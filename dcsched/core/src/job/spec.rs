@@ -26,6 +26,8 @@ pub struct JobSpec {
     pub restart_on: RestartOn,
     /// Whether the other subtasks go on after one has failed for good.
     pub keep_going: bool,
+    /// Whether its ranks are a gang: an MPI job, whose ranks all run at once.
+    pub gang: bool,
     /// Whether results are merged at the end.
     pub merge: bool,
     /// The node.
@@ -53,6 +55,7 @@ impl JobSpec {
             restarts: 3,
             restart_on: RestartOn::default(),
             keep_going: false,
+            gang: false,
             merge: false,
             topology: Topology::uniform(2, 2, 2),
             bind: Bind::Core,

@@ -15,9 +15,13 @@ impl Job {
     /// Proposes all there is to propose.
     pub(super) fn want(&mut self, out: &mut Vec<Action>) {
         if self.durable.phase == JobPhase::Running {
-            self.want_grants(out);
-            self.want_launches(out);
-            self.want_followers(out);
+            if self.gang.is_some() {
+                self.want_gang(out);
+            } else {
+                self.want_grants(out);
+                self.want_launches(out);
+                self.want_followers(out);
+            }
             self.want_merge(out);
         }
         self.want_end(out);
