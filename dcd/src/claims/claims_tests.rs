@@ -168,6 +168,10 @@ fn who_holds_the_turn_for_ever_is_not_waited_for() {
 
 #[test]
 fn one_after_another_has_the_turn() {
+    (0..40).for_each(|_| one_round_of_turns());
+}
+
+fn one_round_of_turns() {
     let scratch = tempfile::tempdir().unwrap();
     let parent = scratch.path();
     let count = 8;
