@@ -154,6 +154,21 @@ fn descriptions_of_nothing() {
     check(&[("HWLOC_SYNTHETIC", "pu:2"), ("HWLOC_COMPONENTS", "linux")], "HWLOC_COMPONENTS");
 }
 
+/// hwloc 2.9 does not live to tell what is wrong with this one.
+#[test]
+fn a_description_that_crashes_hwloc() {
+    let place = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(machines().join("no-cores.xml")).unwrap();
+    let damaged =
+        text.replace(r#"cpuset="0x00000002" complete_cpuset="0x00000002""#, r#"cpuset="0x00000002""#);
+    assert_ne!(damaged, text);
+    let path = place.path().join("damaged.xml");
+    std::fs::write(&path, damaged).unwrap();
+    let lines = seen("show_prepared", &[("HWLOC_XMLFILE", path.to_str().unwrap())]);
+    // Another hwloc may read it; what it makes of it then is not looked at.
+    assert!(lines.len() > 2 || lines[1].starts_with("error "), "{lines:?}");
+}
+
 /// A description of this machine, by the user's word: cut down to what this process may use.
 #[test]
 fn a_description_of_this_machine() {

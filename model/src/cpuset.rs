@@ -66,6 +66,7 @@ impl CpuSet {
         self.words
             .iter()
             .enumerate()
+            .filter(|(_, w)| **w != 0)
             .flat_map(|(i, w)| (0..64).filter(move |b| w >> b & 1 == 1).map(move |b| i as u32 * 64 + b))
     }
 
@@ -84,10 +85,9 @@ impl CpuSet {
     /// What either holds.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
-        let mut all = self.clone();
-        for cpu in other.iter() {
-            all.insert(cpu);
-        }
+        let (long, short) = if self.words.len() < other.words.len() { (other, self) } else { (self, other) };
+        let mut all = long.clone();
+        all.words.iter_mut().zip(&short.words).for_each(|(word, more)| *word |= more);
         all
     }
 

@@ -1,8 +1,9 @@
 //! What cores there are: this machine's, as far as this process may use them, or those of a machine that hwloc's
-//! variables describe. Where they are described is in `source`, what hwloc says in `hwloc` (the only file that knows
-//! it), what dc makes of that in `reading`.
+//! variables describe. Where they are described is in `source`, whether hwloc survives it in `probe`, what hwloc says in
+//! `hwloc` (the only file that knows it), what dc makes of that in `reading`.
 
 mod hwloc;
+mod probe;
 mod reading;
 mod source;
 

@@ -25,6 +25,8 @@ pub struct Source {
     this_system: Option<bool>,
     /// hwloc's components are chosen by the user.
     has_components: bool,
+    /// What reading it in another process has shown.
+    fault: Option<&'static str>,
 }
 
 /// Spares hwloc what dc has no use for: asking each CPU by CPUID what /sys says as well, and looking for plugins.
@@ -34,16 +36,23 @@ pub struct Source {
 /// To be called at the start of main, while there is one thread, and after the environment for ranks was captured.
 #[must_use]
 pub fn prepare_environment() -> Source {
-    let source = Source::of_environment();
+    let mut source = Source::of_environment();
     let is_set = std::env::vars_os().any(|(name, _)| name.as_encoded_bytes().starts_with(b"HWLOC_"));
     // SAFETY: by contract there is one thread, so that nobody reads the environment meanwhile.
     unsafe {
         if is_set {
             std::env::remove_var("HWLOC_THISSYSTEM");
+            if source.is_described() && std::env::var_os("HWLOC_HIDE_ERRORS").is_none() {
+                // hwloc's own words about a description have many lines and no prefix.
+                std::env::set_var("HWLOC_HIDE_ERRORS", "2");
+            }
         } else {
             std::env::set_var("HWLOC_COMPONENTS", "-x86");
             std::env::set_var("HWLOC_PLUGINS_PATH", "/dev/null");
         }
+    }
+    if source.is_described() && source.check().is_ok() {
+        source.fault = super::probe::fault();
     }
     source
 }
@@ -60,6 +69,7 @@ impl Source {
                 .filter(|(name, value)| (*name, value.as_encoded_bytes()) != (DESCRIBING[0], b"/")),
             this_system: set("HWLOC_THISSYSTEM").map(|value| value != "0"),
             has_components: set("HWLOC_COMPONENTS").is_some(),
+            fault: None,
         }
     }
 
@@ -107,6 +117,9 @@ impl Source {
     /// Looks at the description before hwloc does, which would wait for a pipe for ever and passes over what it cannot
     /// read.
     pub(super) fn check(&self) -> Result<(), TopologyError> {
+        if let Some(why) = self.fault {
+            return Err(self.wrong(why));
+        }
         match &self.described {
             Some((variable @ "HWLOC_XMLFILE", value)) => {
                 let path = PathBuf::from(value);
