@@ -261,10 +261,11 @@ impl Starter {
         let Launch { subtask, attempt, rank, .. } = *entry.launch;
         let own_files = std::mem::take(&mut entry.own_files);
         let report = entry.report.as_mut()?;
-        if report.outcome.success()
-            && let Some(trouble) = own_files.iter().find_map(|file| file.check_room().err())
-        {
-            entry.verdict.get_or_insert((LaunchStage::Output, trouble.errno as i32));
+        if let Some(trouble) = own_files.iter().find_map(|file| file.check_room().err()) {
+            // One that failed by itself has failed, perhaps for this reason.
+            if report.outcome.success() {
+                entry.verdict.get_or_insert((LaunchStage::Output, trouble.errno as i32));
+            }
             self.control.notice(trouble.text);
         }
         if let (Some((stage, errno)), false) = (entry.verdict, report.stopped) {

@@ -170,6 +170,27 @@ fn a_new_starter_appends() {
     }
 }
 
+/// A lane's file holds what each of its subtasks wrote.
+#[test]
+fn a_file_for_each_lane() {
+    let place = Scratch::new();
+    let list: String = (0..9).map(|i| format!("s{i} 1\n")).collect();
+    place.write("list", list);
+    place.write("lane.0", "of an earlier job\n");
+    let ask = place.dcrun("-q --subtasks list -n 2 --oversubscribe -o lane.%t");
+    ask.script("echo $DC_RANK $DC_SUBTASK").run().ends_with(0);
+    let mut all = Vec::new();
+    for lane in 0..2 {
+        for line in text(&place, &format!("lane.{lane}")).lines() {
+            let (rank, subtask) = line.split_once(' ').unwrap();
+            assert_eq!(rank, lane.to_string());
+            all.push(subtask.parse::<u32>().unwrap());
+        }
+    }
+    all.sort_unstable();
+    assert_eq!(all, (0..9).collect::<Vec<_>>());
+}
+
 /// Six that flood one file: whole lines, each rank's in order, none missing.
 #[test]
 fn lines_in_a_shared_file_are_whole() {
@@ -268,6 +289,12 @@ fn no_room_in_a_file_of_its_own() {
     assert_eq!(place.noted("did").len(), 2, "{done}");
     let done = done.says_in_a_line(&["cannot write disk/out.0", "No space left"]);
     done.says_in_a_line(&["rank 0", "cannot write its output"]);
+    // One that does mind fails with its own status, and the reason is told all the same.
+    let script = "dcrun -n 1 -o disk/out head -c 300000 /dev/zero; rm -f disk/*; \
+        dcrun -n 1 -o disk/out.%T sh -c 'head -c 300000 /dev/zero || exit 7'; echo $?";
+    let Some(ask) = with_disk(&place, script) else { return };
+    let done = ask.run().ends_with(0).says(&["cannot write disk/out:", "cannot write disk/out.0:"]);
+    assert_eq!(done.out(), "7\n", "{done}");
 }
 
 /// What was written when all is killed stands in the file.
