@@ -5,6 +5,7 @@ BINDIR = $(DESTDIR)$(PREFIX)/bin
 LIBDIR = $(DESTDIR)$(PREFIX)/lib
 LIBEXECDIR = $(DESTDIR)$(PREFIX)/libexec/dc
 INCLUDEDIR = $(DESTDIR)$(PREFIX)/include
+PYTHONDIR ?= $(PREFIX)/lib/dc/python
 MANDIR = $(DESTDIR)$(PREFIX)/share/man
 RELEASE = $(or $(CARGO_TARGET_DIR),target)/release
 
@@ -35,6 +36,7 @@ install:
 	install -m 644 $(RELEASE)/libdcspool.a $(LIBDIR)
 	install -m 755 $(RELEASE)/libdcspool.so $(LIBDIR)/libdcspool.so.0
 	ln -sf libdcspool.so.0 $(LIBDIR)/libdcspool.so
+	install -D -m 644 spool/capi/python/dcspool.py $(DESTDIR)$(PYTHONDIR)/dcspool.py
 	for page in man/*.[1-9]; do \
 		install -D -m 644 $$page $(MANDIR)/man$${page##*.}/$${page##*/} || exit; \
 	done
