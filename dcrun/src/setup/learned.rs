@@ -59,7 +59,9 @@ pub struct Known {
 pub struct Learning {
     dir: Option<CostDir>,
     kernel: ContentHash,
-    key: CostKey,
+    /// What the node is, as hwloc has it.
+    shape: String,
+    arguments: u64,
     /// What is known; nothing of a kernel not seen before.
     pub known: Option<Known>,
     /// Why what is there cannot be used.
@@ -73,13 +75,15 @@ impl Learning {
         let dir = state_directory(|name| at.var(name).map(std::ffi::OsStr::to_owned))
             .map(|state| CostDir::new(state.join(COST)));
         let kernel = record.kernel.hash;
-        let key = CostKey { node: node(topology), arguments: arguments(record) };
+        let (shape, arguments) = (shape(topology), arguments(record));
         let (found, trouble) = match dir.as_ref().map(|dir| dir.read(kernel)) {
             Some(Ok(found)) => (found, None),
             Some(Err(error)) => (None, Some(error)),
             None => (None, None),
         };
-        Self { dir, kernel, key, known: found.and_then(|cost| choose(&cost, key)), trouble }
+        // Where nothing is known, nothing more need be asked at a job's start.
+        let known = found.and_then(|cost| choose(&cost, CostKey { node: node(&shape), arguments }));
+        Self { dir, kernel, shape, arguments, known, trouble }
     }
 
     /// What the core may count on from the first subtask on: of this very kernel, node and arguments only.
@@ -105,7 +109,8 @@ impl Learning {
             return Ok(());
         };
         let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        dir.add(self.kernel, self.key, taught.sums(), now_s)
+        let key = CostKey { node: node(&self.shape), arguments: self.arguments };
+        dir.add(self.kernel, key, taught.sums(), now_s)
     }
 }
 
@@ -130,16 +135,18 @@ fn choose(cost: &KernelCost, key: CostKey) -> Option<Known> {
 
 /// A node by what makes it fast or slow. A name alone says little where containers get a new one each time, and a
 /// processor alone little where two nodes share a home.
-fn node(topology: &Topology) -> u64 {
-    let text = format!(
-        "{}\n{}\n{} cores, {} threads, {} NUMA domains",
+fn node(shape: &str) -> u64 {
+    short(format!("{shape}\n{}", processor()).as_bytes())
+}
+
+fn shape(topology: &Topology) -> String {
+    format!(
+        "{}\n{} cores, {} threads, {} NUMA domains",
         topology.host,
-        processor(),
         topology.cores.len(),
         topology.cpus().iter().count(),
         topology.numa.len()
-    );
-    short(text.as_bytes())
+    )
 }
 
 /// The arguments that all subtasks share, and the cores a subtask.

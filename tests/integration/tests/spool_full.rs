@@ -46,7 +46,7 @@ fn full_in_the_midst() {
         echo "first $?"; rm disk/filler
         dcrun --resume disk/job --keep; echo "second $?"
         echo "== left"; find disk -name '.tmp*'"#;
-    let Some(done) = with_disk(&place, "2m", script) else { return };
+    let Some(done) = with_disk(&place, "3m", script) else { return };
     let first = done.out().lines().find_map(|line| line.strip_prefix("first ")?.parse::<i32>().ok());
     // Room that was taken beforehand may do: then all went well at once.
     assert!([Some(0), Some(125)].contains(&first), "{done}");
