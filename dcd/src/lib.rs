@@ -1,6 +1,7 @@
 //! The node's part of dc: what cores there are, how a rank is launched, and the starter that watches over ranks.
 //! It does what it is told; what to run where is decided elsewhere.
 
+pub mod cgroup;
 pub mod claims;
 pub mod label;
 pub mod launch;

@@ -19,6 +19,7 @@ mod job;
 mod keeper;
 mod lines;
 mod lookups;
+mod memory;
 mod messages;
 mod orphans;
 mod output;
@@ -38,6 +39,7 @@ use inherited::Inherited;
 pub use inherited::{CONTROL, OUTPUT, PROGRESS};
 use job::Job;
 use lookups::Lookups;
+use memory::Memory;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::SigSet;
@@ -87,6 +89,8 @@ struct Starter {
     lookups: Lookups,
     orphans: Orphans,
     job: Option<Job>,
+    /// Once the first rank is launched.
+    memory: Option<Memory>,
     bye: bool,
     /// Ranks are held by SIGSTOP: dcrun is stopped by its terminal.
     is_frozen: bool,
@@ -139,6 +143,7 @@ impl Starter {
             lookups: Lookups::new()?,
             orphans: Orphans::new(),
             job: None,
+            memory: None,
             bye: false,
             is_frozen: false,
             freed: Vec::new(),
@@ -196,6 +201,9 @@ impl Starter {
         let all_over = self.table.is_empty() && self.streams.is_empty() && self.drains.is_empty();
         if self.bye && all_over && self.output.is_empty() && !self.control.is_waiting() {
             return Ok(Some(Ending::Served));
+        }
+        if self.memory.is_none() && !self.table.is_empty() {
+            self.memory = Some(Memory::watch());
         }
         let waits = [
             self.timers.wait(now),

@@ -6,6 +6,7 @@ use super::connect::RankEnds;
 use super::held::Settled;
 use super::job::not_a_string;
 use super::lookups::Answer;
+use super::memory::{Evidence, Memory};
 use super::streams::DRAIN_MAX;
 use super::table::{AttemptKey, Process, Report};
 use super::timers::Timer;
@@ -316,13 +317,12 @@ impl Starter {
             return;
         }
         if let Some(entry) = self.table.get_mut(key) {
-            let outcome = match end {
-                End::Exited(status) => Outcome::Exited(status),
-                End::Signalled(signal) => Outcome::Signalled(signal),
-            };
+            let is_free = !entry.state.is_stopped_by_dc();
+            let memory = self.memory.as_mut().filter(|_| is_free);
+            let (outcome, memory_short) = outcome(end, entry.process, memory);
             let ran = entry.process.map(|process| process.since.elapsed()).unwrap_or_default();
             let ran_ns = u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX);
-            entry.report = Some(Report { ran_ns, ..Report::bare(outcome) });
+            entry.report = Some(Report { ran_ns, memory_short, ..Report::bare(outcome) });
         }
         self.on_event(key, Event::Exited);
     }
@@ -375,5 +375,27 @@ impl Starter {
                 Answer::Notice(text) => self.control.notice(text),
             }
         }
+    }
+}
+
+/// How an attempt ended, and whether something was killed for want of memory meanwhile. A shell whose command was killed
+/// ends with 128 + 9, and so do those that were written after it.
+fn outcome(end: End, process: Option<Process>, memory: Option<&mut Memory>) -> (Outcome, bool) {
+    const KILLED: u8 = SIGKILL as u8;
+    const COMMAND_KILLED: u8 = dc_model::exit::SIGNAL_BASE + KILLED;
+    let plain = match end {
+        End::Exited(status) => Outcome::Exited(status),
+        End::Signalled(signal) => Outcome::Signalled(signal),
+    };
+    let (Some(memory), Some(process)) = (memory, process) else { return (plain, false) };
+    let evidence = match end {
+        End::Signalled(KILLED) => memory.explain(Some(process.pid), process.since),
+        End::Exited(COMMAND_KILLED) => memory.explain(None, process.since),
+        _ => return (plain, false),
+    };
+    match evidence {
+        Evidence::Nothing => (plain, false),
+        Evidence::Somebody => (plain, true),
+        Evidence::This => (Outcome::OutOfMemory, false),
     }
 }

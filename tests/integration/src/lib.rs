@@ -4,6 +4,7 @@
 pub mod commands;
 pub mod events;
 pub mod fixtures;
+pub mod memory_group;
 pub mod npy;
 pub mod process;
 pub mod random;
@@ -17,6 +18,7 @@ pub mod wait;
 pub use commands::{built, root};
 pub use events::{Events, only};
 pub use fixtures::{fixture, linked_fixture};
+pub use memory_group::MemoryGroup;
 pub use run::{Ask, Finished, Running};
 pub use scratch::Scratch;
 pub use terminal::Terminal;
