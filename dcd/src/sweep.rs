@@ -1,6 +1,7 @@
 //! Killing what is left of a job: every descendant of this process, or every process that carries a job's tag. It
 //! goes on until there is none, so that kernels that fork while they are being killed lose.
 
+use crate::cgroup::group::Group;
 use crate::process::calls::{PidFd, Whose, reap, signal_group, signal_process};
 use crate::process::children;
 use crate::process::tag;
@@ -90,14 +91,15 @@ fn below(parent: Pid) -> Vec<(Pid, Pid)> {
     children::of(parent).unwrap_or_default().into_iter().map(|pid| (parent, pid)).collect()
 }
 
-/// Kills every process that carries the job's tag in its environment, but this one and those it descends from.
+/// Kills every process that is in a control group of the job's, and every one that carries the job's tag in its
+/// environment, but this one and those it descends from.
 /// What does not let its environment be read (another user's) is not ours to kill. Returns how many were killed.
 ///
 /// # Errors
 /// When /proc cannot be read, or some stay because the kernel does not let them go (ETIMEDOUT).
 pub fn sweep_job(job: JobUuid) -> io::Result<usize> {
     let kin = lineage();
-    let (mut killed, mut last_change) = (0, Instant::now());
+    let (mut killed, mut last_change) = (kill_groups(job)?, Instant::now());
     let mut seen = HashSet::new();
     loop {
         let mut found = Vec::new();
@@ -121,6 +123,17 @@ pub fn sweep_job(job: JobUuid) -> io::Result<usize> {
         }
         first.wait_end(LOOK_AGAIN_MS);
     }
+}
+
+/// Kills what is in the job's control groups: those too who have cleared their environment.
+///
+/// # Errors
+/// When one cannot be read, or some stay because the kernel does not let them go (ETIMEDOUT).
+pub fn kill_groups(job: JobUuid) -> io::Result<usize> {
+    let kin = lineage();
+    // One that this process is in itself is another run's, which this one is a rank of.
+    let others = Group::of_job(job).into_iter().filter(|group| !kin.iter().any(|pid| group.has(*pid)));
+    others.map(|group| group.kill()).sum()
 }
 
 /// This process and all it descends from.

@@ -205,6 +205,11 @@ pub enum FromStarter {
         /// How many it takes now, at most [`INPUT_BYTES_MAX`].
         room: u32,
     },
+    /// All that it starts is in this control group, which is to be removed when it has ended.
+    Grouped {
+        /// Its directory.
+        dir: Vec<u8>,
+    },
     /// One line for the user: a checkpoint passed over, a policy that could not be set.
     Notice {
         /// The line.
@@ -553,6 +558,7 @@ impl FromStarter {
                 w.u64(*at);
                 w.u32(*room);
             }),
+            Self::Grouped { dir } => frame(out, 72, |w| w.bytes(dir)),
             Self::Notice { text } => frame(out, 69, |w| w.bytes(text.as_bytes())),
         }
     }
@@ -599,6 +605,7 @@ impl FromStarter {
                 at: r.u64()?,
                 room: r.u32()?,
             },
+            72 => Self::Grouped { dir: r.bytes()?.to_vec() },
             69 => Self::Notice { text: String::from_utf8_lossy(r.bytes()?).into_owned() },
             _ => return Err(DecodeError::Unknown("message")),
         };

@@ -92,6 +92,7 @@ fn from_starter() -> Vec<FromStarter> {
             wanted: CpuSet::from_iter([1]),
             found: CpuSet::from_iter([0, 1]),
         },
+        FromStarter::Grouped { dir: b"/g".to_vec() },
         FromStarter::Notice { text: "passed over".to_owned() },
         FromStarter::WantInput { subtask, attempt, at: 1 << 33, room: INPUT_BYTES_MAX },
     ]

@@ -83,6 +83,7 @@ impl Starter {
         }
         self.control.tell(&FromStarter::Ready { pid: std::process::id() });
         missing.into_iter().for_each(|line| self.control.notice(line));
+        self.want_group();
         Ok(())
     }
 

@@ -12,6 +12,7 @@ mod end;
 mod env;
 mod feeds;
 mod files;
+mod grouping;
 mod haste;
 mod held;
 mod inherited;
@@ -29,6 +30,7 @@ mod supervise;
 mod table;
 mod timers;
 
+use crate::cgroup::group::Group;
 use crate::launch::Launcher;
 use attempt::Event;
 use control::{Control, Gone};
@@ -91,6 +93,8 @@ struct Starter {
     job: Option<Job>,
     /// Once the first rank is launched.
     memory: Option<Memory>,
+    /// What all that it starts is in, once it is.
+    group: Option<Group>,
     bye: bool,
     /// Ranks are held by SIGSTOP: dcrun is stopped by its terminal.
     is_frozen: bool,
@@ -144,6 +148,7 @@ impl Starter {
             orphans: Orphans::new(),
             job: None,
             memory: None,
+            group: None,
             bye: false,
             is_frozen: false,
             freed: Vec::new(),
@@ -169,6 +174,7 @@ impl Starter {
             Ending::Gone => {
                 self.kill_all();
                 self.finish_files();
+                self.leave_group();
             }
             Ending::KillAll => {
                 self.kill_all();

@@ -338,6 +338,7 @@ impl Starter {
         match timer {
             Timer::Grace(key) => self.on_event(key, Event::GraceOver),
             Timer::HalfGrace(key) => self.on_event(key, Event::HalfGraceOver),
+            Timer::Group => self.enter_group(),
             Timer::Look(key) => self.on_look(key, now),
             Timer::Drain(key) => self.streams.on_drain_over(key, &mut self.output),
             Timer::DrainOver(key) => self.drains.on_time_over(key),

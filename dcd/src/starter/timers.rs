@@ -13,6 +13,8 @@ pub enum Timer {
     Grace(AttemptKey),
     /// Half of it is over.
     HalfGrace(AttemptKey),
+    /// The job has lasted: it gets a control group.
+    Group,
     /// An attempt that runs is to be looked at.
     Look(AttemptKey),
     /// A stream whose rank has ended is closed.

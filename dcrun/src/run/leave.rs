@@ -7,12 +7,13 @@ use crate::error::outward;
 use crate::events::Event;
 use crate::show::amount::plural;
 use crate::show::failure;
-use dc_model::wire::ToStarter;
+use dc_model::wire::{FromStarter, ToStarter};
 use dc_model::{StopReason, exit};
 use dc_spool::files::shown;
 use dc_spool::layout;
 use dc_spool::spool::Spool;
 use dcsched_core::job::Phase;
+use std::os::unix::ffi::OsStringExt;
 
 impl Run {
     /// Lets the starter end, keeps or removes the directory, writes the rest of the output; gives the exit status.
@@ -58,6 +59,13 @@ impl Run {
             self.console.finish();
         }
         status
+    }
+
+    /// The job has ended: only what is to be cleared away counts.
+    fn on_late_message(&mut self, message: FromStarter) {
+        if let FromStarter::Grouped { dir } = message {
+            self.group = Some(dcd::cgroup::group::Group::at(std::ffi::OsString::from_vec(dir).into()));
+        }
     }
 
     fn stdout_status(&self) -> Option<u8> {
@@ -128,9 +136,12 @@ impl Run {
         if let Some(link) = &mut self.link {
             link.flush();
             let closed = link.receive(&mut self.messages).is_err();
-            self.messages.clear();
+            for message in std::mem::take(&mut self.messages) {
+                self.on_late_message(message);
+            }
             if closed {
                 self.link.take().into_iter().for_each(super::starter::Link::wait);
+                self.group.take().into_iter().for_each(|group| group.remove());
             }
         }
     }

@@ -99,6 +99,8 @@ pub struct Run {
     exe: PathBuf,
     slots: Slots,
     link: Option<Link>,
+    /// The control group that the starter has told of.
+    group: Option<dcd::cgroup::group::Group>,
     messages: Vec<FromStarter>,
     mailbox: Mailbox<Notice>,
     notices: Vec<Notice>,
@@ -221,6 +223,7 @@ impl Run {
             exe: crew.exe,
             slots: crew.slots,
             link: Some(link),
+            group: None,
             messages: Vec::new(),
             mailbox,
             notices: Vec::new(),

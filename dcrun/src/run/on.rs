@@ -10,6 +10,7 @@ use dcd::process::calls::{End, affinity};
 use dcsched_core::job::Event;
 use nix::unistd::Pid;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStringExt;
 
 const SIGKILL: u8 = 9;
 /// How long the starter may take to kill everything before it is killed itself.
@@ -188,6 +189,9 @@ impl Run {
                     input.on_want(subtask, attempt, at, room);
                 }
             }
+            FromStarter::Grouped { dir } => {
+                self.group = Some(dcd::cgroup::group::Group::at(std::ffi::OsString::from_vec(dir).into()));
+            }
             FromStarter::Notice { text } => self.say_if_not_quiet(text),
         }
     }
@@ -212,6 +216,11 @@ impl Run {
         self.starter_dies_ns = None;
         self.on_input_ended(None);
         if let Err(error) = dcd::sweep::kill_descendants(self.leash.pid().as_slice()) {
+            self.console.say(format!("not all processes of the job could be ended: {error}"));
+        }
+        // It may have died before it could tell of its group.
+        self.group = None;
+        if let Err(error) = dcd::sweep::kill_groups(self.record.uuid) {
             self.console.say(format!("not all processes of the job could be ended: {error}"));
         }
         let how = match (closed, end) {

@@ -30,6 +30,7 @@ fn what_belongs_to_the_job_or_the_user_stays() {
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM",
         "PMIX_MCA_gds",
         "PMI",
+        "DC_CGROUP",
         "DC_CLAIMS",
         "DC_GRACE",
         "DC_LOG",
