@@ -251,6 +251,8 @@ impl Drop for Job {
             }
             std::thread::yield_now();
         }
+        // As dcrun does; a job that lasted has one.
+        let _ = dcd::sweep::kill_groups(self.uuid);
     }
 }
 

@@ -5,6 +5,7 @@
 use dc_integration::process::{self, Process};
 use dc_integration::{Running, Scratch, fixture, until, wait};
 use nix::sys::signal::Signal;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -154,17 +155,21 @@ fn in_a_control_group_none_is_left() {
         println!("skipped: no control group can be made here: {probe}");
         return;
     }
+    let before = groups();
     for (end, left) in count("1") {
         assert_eq!(left, 0, "{end:?}");
     }
-    let groups = |top: &str| {
-        let names = fs::read_dir(top).into_iter().flatten().flatten().map(|entry| entry.file_name());
-        names.filter(|name| name.to_string_lossy().starts_with("dc-")).count()
-    };
     // Others' tests may have theirs for a moment; none stays.
-    for top in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/freezer"] {
-        until("the groups to be removed", || (groups(top) == 0).then_some(()));
-    }
+    until("the groups to be removed", || groups().is_subset(&before).then_some(()));
+}
+
+/// The control groups of jobs that are there now.
+fn groups() -> BTreeSet<PathBuf> {
+    let tops = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/freezer"];
+    let all = tops.into_iter().flat_map(|top| fs::read_dir(top).into_iter().flatten().flatten());
+    let is_ours =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("dc-"));
+    all.map(|entry| entry.path()).filter(is_ours).collect()
 }
 
 /// A job that lasts gets its group by itself, with all that runs already.
