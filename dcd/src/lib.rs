@@ -6,6 +6,7 @@ pub mod claims;
 pub mod label;
 pub mod launch;
 pub mod limits;
+pub mod memory_limit;
 pub mod process;
 pub mod spawn;
 pub mod starter;

@@ -90,7 +90,7 @@ fn the_working_directory_is_the_jobs() {
 
 #[test]
 fn cpus_are_those_that_were_given() {
-    let mut job = Job::with(|hello| hello.openmp = true);
+    let mut job = Job::with(|hello| hello.openmp = dc_model::wire::OpenMp::Places);
     let allowed = affinity(Pid::from_raw(0)).unwrap();
     for (subtask, cpu) in (0..).zip(allowed.iter().take(2)) {
         let script = "grep Cpus_allowed_list /proc/self/status | cut -f2; \

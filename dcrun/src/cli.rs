@@ -124,9 +124,21 @@ pub struct Cli {
     #[arg(long, value_name = "HOW")]
     pub mpi: Option<String>,
 
-    /// What a rank is bound to
-    #[arg(long, value_name = "WHAT")]
-    pub bind: Option<BindWord>,
+    /// What a rank is bound to: core, thread, socket, numa, none, map_cpu:LIST, mask_cpu:LIST [default: core]
+    #[arg(long, alias = "cpu-bind", value_name = "[verbose,]WHAT")]
+    pub bind: Option<String>,
+
+    /// How ranks are spread over the NUMA domains: block, cyclic or cost [default: cost]
+    #[arg(short = 'm', long, value_name = "HOW")]
+    pub distribution: Option<String>,
+
+    /// Memory a subtask needs: megabytes, or a number with K, M, G or T
+    #[arg(long, value_name = "SIZE", conflicts_with = "mem_per_cpu", allow_negative_numbers = true)]
+    pub mem: Option<String>,
+
+    /// Memory a subtask needs for each of its cores
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
+    pub mem_per_cpu: Option<String>,
 
     /// Set the rank variables of Slurm, Open MPI, PMI and Flux too
     #[arg(long)]
@@ -166,17 +178,6 @@ pub struct Cli {
 pub enum ResultWord {
     /// Standard output
     Stdout,
-}
-
-/// The words of `--bind`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum BindWord {
-    /// Each rank to cores of its own
-    Core,
-    /// Each rank to the NUMA domain of its cores
-    Numa,
-    /// Not at all
-    None,
 }
 
 /// Turns `-np` among dcrun's own options into `-n`, and `-K0` into `-K=0`; what stands from the kernel on is left alone.

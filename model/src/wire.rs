@@ -48,12 +48,24 @@ pub struct Hello {
     pub ranks: u32,
     /// Time between the signal and SIGKILL, in ms.
     pub grace_ms: u64,
-    /// Whether OMP_NUM_THREADS, OMP_PLACES and OMP_PROC_BIND are set to match the CPUs.
-    pub openmp: bool,
+    /// How OMP_NUM_THREADS, OMP_PLACES and OMP_PROC_BIND are set to match the CPUs.
+    pub openmp: OpenMp,
     /// Where the ranks' streams go and come from.
     pub streams: StreamPlan,
     /// The limits and the umask that ranks begin with; `None`: the starter's own.
     pub limits: Option<Limits>,
+}
+
+/// What a rank's OpenMP runtime is told of its CPUs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum OpenMp {
+    /// Nothing: the user's own settings stand.
+    Untold = 0,
+    /// A place for each of its cores (or hardware threads).
+    Places = 1,
+    /// One place of all its CPUs, which other ranks have too: each runtime would begin with the same ones.
+    OnePlace = 2,
 }
 
 /// One attempt to be launched.
@@ -417,7 +429,7 @@ impl ToStarter {
                 put_list(w, &hello.env);
                 w.u32(hello.ranks);
                 w.u64(hello.grace_ms);
-                w.u8(u8::from(hello.openmp));
+                w.u8(hello.openmp as u8);
                 hello.streams.encode(w);
                 put_option(w, hello.limits.as_ref(), |w, limits| limits.encode(w));
             }),
@@ -474,7 +486,12 @@ impl ToStarter {
                     env: get_list(r)?,
                     ranks: r.u32()?,
                     grace_ms: r.u64()?,
-                    openmp: r.bool()?,
+                    openmp: match r.u8()? {
+                        0 => OpenMp::Untold,
+                        1 => OpenMp::Places,
+                        2 => OpenMp::OnePlace,
+                        _ => return Err(DecodeError::Unknown("OpenMP setting")),
+                    },
                     streams: StreamPlan::decode(r)?,
                     limits: get_option(r, Limits::decode)?,
                 }))

@@ -13,7 +13,7 @@ fn hello() -> ToStarter {
         env: vec![b"A=1".to_vec()],
         ranks: 3,
         grace_ms: 30_000,
-        openmp: true,
+        openmp: OpenMp::Places,
         streams: StreamPlan {
             stdout: Sink::File(b"out.%T".to_vec()),
             stderr: Sink::Null,

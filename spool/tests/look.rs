@@ -39,6 +39,8 @@ fn record() -> JobRecord {
             restarts: 3,
             keep_going: false,
             bind: None,
+            bind_verbose: false,
+            distribution: dc_model::Distribution::Cost,
             oversubscribe: false,
             label: false,
             keep: true,

@@ -1,7 +1,7 @@
 //! The environment of a rank: what all ranks share, then what is this subtask's own. dc-kernel(7) is the one list.
 
 use super::compat;
-use dc_model::wire::{Hello, Launch};
+use dc_model::wire::{Hello, Launch, OpenMp};
 use dc_model::{CpuSet, Restart};
 use std::ffi::{CString, NulError, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -46,7 +46,7 @@ pub struct Origin {
 pub struct Environment {
     shared: Vec<CString>,
     allowed: CpuSet,
-    openmp: bool,
+    openmp: OpenMp,
     /// Whether other launchers' variables are set too.
     compat: bool,
 }
@@ -69,7 +69,8 @@ impl Environment {
             .filter(|var| !is_own(var))
             .map(|var| CString::new(&var[..]))
             .collect::<Result<_, _>>()?;
-        let openmp = hello.openmp && !hello.env.iter().any(|var| sets_openmp(var));
+        let is_users = hello.env.iter().any(|var| sets_openmp(var));
+        let openmp = if is_users { OpenMp::Untold } else { hello.openmp };
         for text in [
             format!("DC_JOB_ID={}", hello.job.number()),
             format!("DC_JOB_UUID={}", hello.job),
@@ -118,10 +119,10 @@ impl Environment {
                 set(format!("{name}={value}"))?;
             }
         }
-        if self.openmp {
+        if self.openmp != OpenMp::Untold {
             set(format!("OMP_NUM_THREADS={}", launch.cores.max(1)))?;
             if bound {
-                set(format!("OMP_PLACES={}", places(cpus, launch.cores)))?;
+                set(format!("OMP_PLACES={}", places(cpus, launch.cores, self.openmp)))?;
                 set("OMP_PROC_BIND=close".to_owned())?;
             }
         }
@@ -142,7 +143,11 @@ fn sets_openmp(var: &[u8]) -> bool {
 }
 
 /// One place a core: by CPU numbers where each core has one CPU, by the runtime's own knowledge where they have more.
-fn places(cpus: &CpuSet, cores: u32) -> String {
+/// Where other ranks have the same CPUs, one place of all of them.
+fn places(cpus: &CpuSet, cores: u32, openmp: OpenMp) -> String {
+    if openmp == OpenMp::OnePlace {
+        return format!("{{{}}}", cpus.iter().map(|cpu| cpu.to_string()).collect::<Vec<_>>().join(","));
+    }
     if cpus.len() != cores as usize {
         return "cores".to_owned();
     }

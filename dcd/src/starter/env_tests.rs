@@ -3,7 +3,7 @@
 use super::*;
 use dc_model::{Attempt, Block, JobUuid, Rank, SubtaskId};
 
-fn hello(env: &[&str], openmp: bool) -> Hello {
+fn hello(env: &[&str], openmp: OpenMp) -> Hello {
     Hello {
         job: JobUuid([0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7]),
         spool: b"/spool/job".to_vec(),
@@ -43,7 +43,7 @@ fn all(hello: &Hello, launch: &Launch, origin: Option<&Origin>) -> Vec<String> {
 
 #[test]
 fn every_variable_is_there_once() {
-    let hello = hello(&["HOME=/home/u", "DC_JOB_NAME=sst", "DC_RANK=17", "DC_SPOOL=/outer"], false);
+    let hello = hello(&["HOME=/home/u", "DC_JOB_NAME=sst", "DC_RANK=17", "DC_SPOOL=/outer"], OpenMp::Untold);
     let origin = Origin {
         from: Restart { attempt: Attempt(1), step: 5 },
         path: "/spool/job/ckpt/x".into(),
@@ -82,7 +82,7 @@ fn every_variable_is_there_once() {
 
 #[test]
 fn what_does_not_apply_is_not_set() {
-    let vars = all(&hello(&[], false), &Launch { block: None, ..launch("", 1) }, None);
+    let vars = all(&hello(&[], OpenMp::Untold), &Launch { block: None, ..launch("", 1) }, None);
     for name in ["DC_BLOCK=", "DC_RESTART_FROM", "OMP_"] {
         assert!(!vars.iter().any(|var| var.starts_with(name)), "{name}: {vars:?}");
     }
@@ -92,19 +92,23 @@ fn what_does_not_apply_is_not_set() {
 #[test]
 fn openmp_is_told_of_the_cores_unless_the_user_has() {
     let omp = |env: &[&str], cpus, cores| -> Vec<String> {
-        let vars = all(&hello(env, true), &launch(cpus, cores), None);
+        let vars = all(&hello(env, OpenMp::Places), &launch(cpus, cores), None);
         vars.into_iter().filter(|var| var.starts_with("OMP_")).collect()
     };
     assert_eq!(omp(&[], "2,3", 2), ["OMP_NUM_THREADS=2", "OMP_PLACES={2},{3}", "OMP_PROC_BIND=close"]);
     assert_eq!(omp(&[], "0-3", 2), ["OMP_NUM_THREADS=2", "OMP_PLACES=cores", "OMP_PROC_BIND=close"]);
     assert_eq!(omp(&[], "", 2), ["OMP_NUM_THREADS=2"]);
+    let domain = all(&hello(&[], OpenMp::OnePlace), &launch("0-3", 2), None);
+    for var in ["OMP_NUM_THREADS=2", "OMP_PLACES={0,1,2,3}", "OMP_PROC_BIND=close"] {
+        assert!(domain.contains(&var.to_owned()), "{domain:?}");
+    }
     assert_eq!(omp(&["OMP_NUM_THREADS=9"], "2,3", 2), ["OMP_NUM_THREADS=9"]);
     assert_eq!(omp(&["OMP_PROC_BIND=false"], "2,3", 2), ["OMP_PROC_BIND=false"]);
 }
 
 #[test]
 fn a_zero_byte_is_refused() {
-    let mut hello = hello(&[], false);
+    let mut hello = hello(&[], OpenMp::Untold);
     hello.spool = b"/a\0b".to_vec();
     assert!(Environment::new(&hello, "n", 1, CpuSet::new()).is_err());
 }
@@ -113,7 +117,7 @@ fn a_zero_byte_is_refused() {
 fn other_launchers_variables_are_set_where_they_are_asked_for() {
     let outer = ["SLURM_CPUS_PER_TASK=64", "SLURM_NNODES=9", "SLURM_JOB_ID=7"];
     let asked = [&outer[..], &["DC_COMPAT_ENV=1"]].concat();
-    let vars = all(&hello(&asked, false), &launch("2,3", 2), None);
+    let vars = all(&hello(&asked, OpenMp::Untold), &launch("2,3", 2), None);
     for var in [
         "SLURM_PROCID=3",
         "SLURM_NTASKS=4",
@@ -140,6 +144,6 @@ fn other_launchers_variables_are_set_where_they_are_asked_for() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), count, "each is set once: {vars:?}");
-    let plain = all(&hello(&outer, false), &launch("2,3", 2), None);
+    let plain = all(&hello(&outer, OpenMp::Untold), &launch("2,3", 2), None);
     assert!(plain.contains(&"SLURM_NNODES=9".to_owned()) && !plain.iter().any(|var| var.starts_with("PMI_")));
 }

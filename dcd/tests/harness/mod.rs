@@ -59,7 +59,7 @@ impl Job {
             env: vec![b"PATH=/usr/bin:/bin".to_vec()],
             ranks: 16,
             grace_ms: 30_000,
-            openmp: false,
+            openmp: dc_model::wire::OpenMp::Untold,
             streams: dc_model::wire::StreamPlan::default(),
             limits: None,
         };

@@ -47,6 +47,32 @@ pub enum RequestError {
         /// The largest accepted.
         max: u32,
     },
+    /// `--bind` in no known form.
+    #[error("--bind {}: {why}", given.escape_debug())]
+    Bind {
+        /// Its value.
+        given: String,
+        /// What is wrong with it, and what is right.
+        why: String,
+    },
+    /// `-m` in no known form.
+    #[error("-m {}: {why}", given.escape_debug())]
+    Distribution {
+        /// Its value.
+        given: String,
+        /// What is wrong with it, and what is right.
+        why: String,
+    },
+    /// An amount of memory in no known form.
+    #[error("{option} {}: {why}", given.escape_debug())]
+    Memory {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        given: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// `-t` in no known form.
     #[error("-t {}: {why}", given.escape_debug())]
     Time {

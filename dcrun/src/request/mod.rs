@@ -3,15 +3,17 @@
 mod error;
 mod failure;
 mod merge;
+mod placement;
 mod streams;
 
 pub use error::RequestError;
 pub use failure::check_warning;
 pub use merge::Merge;
+pub use placement::Memory;
 
-use crate::cli::{BindWord, Cli};
+use crate::cli::Cli;
 use dc_model::domain::{Meaning, SIDE_MAX};
-use dc_model::{MpiFamily, RestartOn};
+use dc_model::{Bind, Distribution, MpiFamily, RestartOn};
 use dc_spool::job::{JobOptions, StreamOptions, Warning};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -139,7 +141,13 @@ pub struct NewJob {
     /// Whether others go on after a final failure.
     pub keep_going: bool,
     /// What ranks are bound to, when the user says.
-    pub bind: Option<BindWord>,
+    pub bind: Option<Bind>,
+    /// Whether each rank's CPUs are told at its launch.
+    pub bind_verbose: bool,
+    /// How ranks are spread over the NUMA domains.
+    pub distribution: Distribution,
+    /// The memory of a subtask whose own line says none.
+    pub memory: Memory,
     /// Whether ranks may share cores.
     pub oversubscribe: bool,
     /// Where the ranks' streams go and come from.
@@ -324,6 +332,9 @@ fn fixed(cli: &Cli) -> impl Iterator<Item = (&'static str, bool)> {
         ("--keep-going", cli.keep_going),
         ("-K", cli.kill_on_bad_exit.is_some()),
         ("--bind", cli.bind.is_some()),
+        ("-m", cli.distribution.is_some()),
+        ("--mem", cli.mem.is_some()),
+        ("--mem-per-cpu", cli.mem_per_cpu.is_some()),
         ("--oversubscribe", cli.oversubscribe),
         ("--compat-env", cli.compat_env),
         ("--mpi", cli.mpi.is_some()),
@@ -370,6 +381,7 @@ fn new_task(cli: Cli) -> Result<Task, RequestError> {
     if let Some(name) = cli.job_name.as_ref().filter(|name| !dc_model::list::is_name(name.as_bytes())) {
         return Err(RequestError::Name { given: name.clone() });
     }
+    let (bind, bind_verbose) = placement::bind(cli.bind.as_deref())?;
     let job = NewJob {
         kernel: cli.kernel,
         ranks,
@@ -381,7 +393,10 @@ fn new_task(cli: Cli) -> Result<Task, RequestError> {
         restarts: restarts(cli.restarts.as_deref())?,
         restart_on: failure::restart_on(cli.restart_on.as_deref())?,
         keep_going,
-        bind: cli.bind,
+        bind,
+        bind_verbose,
+        distribution: placement::distribution(cli.distribution.as_deref())?,
+        memory: placement::memory(cli.mem.as_deref(), cli.mem_per_cpu.as_deref())?,
         oversubscribe: cli.oversubscribe,
         streams,
         compat_env: cli.compat_env,

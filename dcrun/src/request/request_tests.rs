@@ -101,6 +101,27 @@ fn a_report_runs_nothing() {
 }
 
 #[test]
+fn placement_is_said_as_in_slurm() {
+    use dc_model::CpuSet;
+    let plain = job("k");
+    assert_eq!((plain.bind, plain.bind_verbose), (None, false));
+    assert_eq!((plain.distribution, plain.memory), (Distribution::Cost, Memory::Each(0)));
+    let said = job("--cpu-bind=verbose,map_cpu:2,0 -m block:cyclic --mem 4G k");
+    let entries = vec![CpuSet::from_iter([2]), CpuSet::from_iter([0])];
+    assert_eq!((said.bind, said.bind_verbose), (Some(Bind::Fixed(entries)), true));
+    assert_eq!((said.distribution, said.memory), (Distribution::Cyclic, Memory::Each(4 << 30)));
+    assert_eq!(job("--mem-per-cpu 512 k").memory.of(3), Some(1536 << 20));
+    assert_eq!(job("--mem-per-cpu 8388608T k").memory.of(3), None);
+    let told = |line: &str| check(line).unwrap_err().to_string();
+    assert!(told("--bind cpu k").starts_with("--bind cpu: give core, numa"));
+    assert!(told("-m plane=4 k").contains("--bind map_cpu"));
+    assert_eq!(told("--mem -1 k"), "--mem -1: wanted a whole number of megabytes, or one with K, M, G or T");
+    for (option, line) in [("-m", "-m block"), ("--mem", "--mem 1G"), ("--mem-per-cpu", "--mem-per-cpu 1G")] {
+        assert_eq!(check(&format!("--resume d {line}")), Err(RequestError::FixedAtStart { option }));
+    }
+}
+
+#[test]
 fn names_can_be_directories() {
     assert_eq!(job("-J a.b k").name.as_deref(), Some("a.b"));
     for bad in ["-J a/b k", "-J .. k", "-J ä k"] {

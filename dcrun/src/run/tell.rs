@@ -80,6 +80,13 @@ impl Run {
             let from = from.map(|from| format!(", from {from}")).unwrap_or_default();
             format!("rank {rank}: subtask {subtask}, attempt {attempt}, runs as process {pid} on CPUs {cpus}{from}")
         });
+        if self.record.options.bind_verbose {
+            let bound = match cpus.is_empty() {
+                true => "not bound".to_owned(),
+                false => format!("CPUs {cpus} (mask {})", cpus.mask()),
+            };
+            self.say_if_not_quiet(format!("bind: rank {rank}, subtask {subtask}, process {pid}: {bound}"));
+        }
         self.event(|| Event::Started {
             subtask: subtask.0,
             attempt: attempt.0,

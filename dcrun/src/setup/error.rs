@@ -1,5 +1,6 @@
 //! Why a job cannot be begun or gone on with: one line each, with what to do about it.
 
+use super::fit::FitError;
 use super::kernel::KernelError;
 use super::mpi::MpiError;
 use crate::request::RequestError;
@@ -112,6 +113,12 @@ pub enum SetupError {
         /// Where to ask for fewer.
         remedy: &'static str,
     },
+    /// Something that can never run on this machine.
+    #[error(transparent)]
+    Fit(#[from] FitError),
+    /// `--mem-per-cpu` times the cores is beyond counting.
+    #[error("--mem-per-cpu: a subtask's cores together need more memory than can be counted")]
+    MemoryOverflow,
     /// Arguments that no process could be given.
     #[error(
         "subtask {subtask} has {bytes} bytes of arguments; {max} is the most that can be passed on: put them into a file"

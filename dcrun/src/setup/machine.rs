@@ -68,6 +68,12 @@ impl Machine {
         Ok(self.source.must_be_here()?)
     }
 
+    /// Whether the machine is this one, and not a described one.
+    #[must_use]
+    pub fn is_here(&self) -> bool {
+        self.source.is_here()
+    }
+
     /// The topology, waited for.
     ///
     /// # Errors

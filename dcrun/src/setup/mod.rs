@@ -3,6 +3,7 @@
 mod claim;
 mod environment;
 mod error;
+mod fit;
 mod kernel;
 pub mod learned;
 mod machine;
@@ -27,13 +28,13 @@ pub use resume::{Resumption, resume};
 use crate::report::Account;
 use crate::request::View;
 use dc_model::pattern::Pattern;
-use dc_model::wire::{Hello, Sink, Source, StreamPlan};
+use dc_model::wire::{Hello, OpenMp, Sink, Source, StreamPlan};
 use dc_model::{Domain, Limits, Subtask, Topology};
-use dc_spool::job::{Bind as RecordBind, DomainKind, JobRecord, OutputTo};
+use dc_spool::job::{DomainKind, JobRecord, OutputTo};
 use dc_spool::journal::Writer;
 use dc_spool::spool::Spool;
 use dcsched_core::job::{Job, JobSpec, Need};
-use dcsched_core::place::{Bind, Distribution};
+use dcsched_core::place::{Bind, count_units};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -124,12 +125,17 @@ fn spec(record: &JobRecord, topology: Topology) -> JobSpec {
     let need =
         |subtask: &Subtask| Need { cells: subtask.cells, cores: subtask.cores, mem_bytes: subtask.mem_bytes };
     let needs: Vec<_> = record.subtasks.iter().map(need).collect();
-    let ranks_per_core = if options.oversubscribe {
-        let cores_most = needs.iter().map(|need| need.cores).max().unwrap_or(1);
-        let wanted = u64::from(options.ranks) * u64::from(cores_most);
-        u32::try_from(wanted.div_ceil(topology.cores.len() as u64)).unwrap_or(u32::MAX).max(1)
-    } else {
-        1
+    let bind = options.bind.clone().unwrap_or_default();
+    let ranks_per_core = match bind {
+        _ if !options.oversubscribe => 1,
+        // Entries may overlap as they like.
+        Bind::Fixed(_) => options.ranks,
+        _ => {
+            let cores_most = needs.iter().map(|need| need.cores).max().unwrap_or(1);
+            let wanted = u64::from(options.ranks) * u64::from(cores_most);
+            let cores = u64::from(count_units(&topology, &bind).max(1));
+            u32::try_from(wanted.div_ceil(cores)).unwrap_or(u32::MAX).max(1)
+        }
     };
     JobSpec {
         needs,
@@ -140,12 +146,8 @@ fn spec(record: &JobRecord, topology: Topology) -> JobSpec {
         gang: options.mpi.is_some(),
         merge: !options.merges.is_empty(),
         topology,
-        bind: match options.bind {
-            Some(RecordBind::Core) | None => Bind::Core,
-            Some(RecordBind::Numa) => Bind::Numa,
-            Some(RecordBind::None) => Bind::None,
-        },
-        distribution: Distribution::Cost,
+        bind,
+        distribution: options.distribution,
         ranks_per_core,
         crowd: Vec::new(),
         memory_max_bytes: None,
@@ -173,7 +175,11 @@ fn hello(record: &JobRecord, spool: &Spool, view: &View, openmp: bool, stdin: So
         env,
         ranks: record.options.ranks,
         grace_ms: view.grace().as_millis() as u64,
-        openmp,
+        openmp: match &record.options.bind {
+            _ if !openmp => OpenMp::Untold,
+            Some(Bind::Numa | Bind::Socket) => OpenMp::OnePlace,
+            _ => OpenMp::Places,
+        },
         streams: StreamPlan {
             unbuffered: view.unbuffered,
             label: view.label,

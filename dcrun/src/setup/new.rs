@@ -8,15 +8,14 @@ use super::place_of_files::{default_directory, name_of_kernel};
 use super::plan::{Plan, predict, predict_roughly};
 use super::work::{Made, make};
 use super::{
-    Ready, SetupError, Surroundings, claim, hello, kernel, leaves_openmp, merge_target, mpi, spec, stdin,
+    Ready, SetupError, Surroundings, claim, fit, hello, kernel, leaves_openmp, merge_target, mpi, spec, stdin,
 };
-use crate::cli::BindWord;
 use crate::report::Account;
 use crate::request::{NewJob, View, Work};
 use crate::words;
 use dc_model::{JobUuid, SubtaskId};
 use dc_spool::hash::FileIdentity;
-use dc_spool::job::{Bind, FailurePolicy, JobOptions, JobRecord, StreamOptions};
+use dc_spool::job::{FailurePolicy, JobOptions, JobRecord, StreamOptions};
 use dc_spool::spool::{Spool, SpoolError};
 use dcd::starter::compat::ASKED as COMPAT_ENV;
 use dcd::topology::Found;
@@ -90,6 +89,9 @@ impl Settled<'_> {
             domain: made.domain.as_ref().map(|(_, identity)| identity.clone()),
             subtasks: made.subtasks,
         };
+        if fit::is_asked_for(&record) {
+            fit::fit(&mut spec(&record, machine.topology()?), &record, machine.is_here())?;
+        }
         let input = stdin::source(&record, false)?;
         let stdin_kept_bytes = stdin::kept_bytes(at.var("DC_STDIN_KEEP"))?;
         if mpi.launcher.is_some() {
@@ -113,6 +115,7 @@ impl Settled<'_> {
         let has_costs = job.work != Work::Plain;
         let learning = Learning::look(&record, &topology, at);
         let mut spec = spec(&record, topology);
+        spec.memory_max_bytes = fit::memory_max_bytes(&record, machine.is_here());
         let mut claimed = claim::claim(&mut spec, &record, at);
         claimed.details.extend(inherited(&environment, &spec.topology));
         let known = learning.known.as_ref();
@@ -182,6 +185,7 @@ pub fn plan_only(
     };
     let learning = is_there.then(|| Learning::look(&record, &found.topology, at));
     let mut spec = spec(&record, found.topology.clone());
+    fit::fit(&mut spec, &record, machine.is_here())?;
     // What other dcruns use says nothing of a machine that is only described.
     if machine.must_be_here().is_ok() {
         claim::look(&mut spec, &record, at);
@@ -272,11 +276,9 @@ fn options(job: &NewJob, view: &View, ranks: u32, merges: Vec<dc_spool::job::Mer
         cores: job.cores,
         restarts: job.restarts,
         keep_going: job.keep_going,
-        bind: job.bind.map(|word| match word {
-            BindWord::Core => Bind::Core,
-            BindWord::Numa => Bind::Numa,
-            BindWord::None => Bind::None,
-        }),
+        bind: job.bind.clone(),
+        bind_verbose: job.bind_verbose,
+        distribution: job.distribution,
         oversubscribe: job.oversubscribe,
         label: view.label,
         keep: view.keep,

@@ -3,7 +3,9 @@
 use super::learned::Learning;
 use super::machine::Machine;
 use super::plan::predict_roughly;
-use super::{Ready, SetupError, Surroundings, claim, hello, kernel, leaves_openmp, mpi, spec, stdin, work};
+use super::{
+    Ready, SetupError, Surroundings, claim, fit, hello, kernel, leaves_openmp, mpi, spec, stdin, work,
+};
 use crate::report::Account;
 use crate::request::{Verbosity, View, check_warning};
 use dc_model::SubtaskId;
@@ -55,6 +57,7 @@ pub fn resume(
         grids.for_each(|merge| merge.fill = Some(fill.clone()));
     }
     let mut spec = spec(&record, machine.topology()?);
+    fit::fit(&mut spec, &record, machine.is_here())?;
     let claimed = claim::claim(&mut spec, &record, at);
     let records = replay.records.iter().map(|(_, record)| record);
     let job = Job::replay(spec, records)

@@ -1,13 +1,14 @@
 //! The subtasks of a new job: plain ones, a list's, or blocks of a domain.
 
 use super::SetupError;
-use crate::request::{COUNT_MAX, NewJob, Split, Work};
+use crate::request::{COUNT_MAX, Memory, NewJob, Split, Work};
 use dc_model::domain::{Domain, Meaning};
-use dc_model::{Subtask, Topology, list};
+use dc_model::{Bind, Subtask, Topology, list};
 use dc_spool::domain_file::{self, DomainFileError};
 use dc_spool::hash::FileIdentity;
 use dc_spool::job::{DomainIdentity, DomainKind, Subtasks};
 use dcsched_core::partition::{Piece, Splitter, tiles, tiles_total};
+use dcsched_core::place::count_units;
 use std::path::Path;
 
 /// The most bytes of arguments a subtask may add.
@@ -35,30 +36,51 @@ pub fn make(
     cwd: &Path,
     topology: &mut dyn FnMut() -> Result<Topology, SetupError>,
 ) -> Result<Made, SetupError> {
-    match &job.work {
+    let made = match &job.work {
         Work::Plain => plain(job, topology),
         Work::List { file } => listed(job, &cwd.join(file), topology),
         Work::Domain { file, meaning, split } => cut(job, &cwd.join(file), *meaning, *split, topology),
+    }?;
+    Ok(Made { subtasks: with_memory(made.subtasks, job.memory)?, ..made })
+}
+
+/// Each subtask that says nothing of its memory gets what was said for all.
+fn with_memory(subtasks: Subtasks, memory: Memory) -> Result<Subtasks, SetupError> {
+    if memory == Memory::Each(0) {
+        return Ok(subtasks);
     }
+    let needs_own = |subtask: &&Subtask| subtask.mem_bytes == 0;
+    if subtasks.iter().filter(needs_own).any(|subtask| memory.of(subtask.cores).is_none()) {
+        return Err(SetupError::MemoryOverflow);
+    }
+    Ok(subtasks.map(|subtask| match (subtask.mem_bytes, memory.of(subtask.cores)) {
+        (0, Some(mem_bytes)) => Subtask { mem_bytes, ..subtask },
+        _ => subtask,
+    }))
 }
 
 type Machine<'a> = &'a mut dyn FnMut() -> Result<Topology, SetupError>;
 
 fn plain(job: &NewJob, topology: Machine<'_>) -> Result<Made, SetupError> {
     if job.cores > 1 {
-        check_cores(job.cores, &topology()?)?;
+        check_cores(job, &topology()?)?;
     }
     let ranks = job.ranks.unwrap_or(1);
     let subtasks = Subtasks::plain(ranks, 1, job.cores).unwrap_or_default();
     Ok(Made { subtasks, ranks, domain: None, better_split: None })
 }
 
-fn check_cores(cores: u32, topology: &Topology) -> Result<(), SetupError> {
-    let allowed = topology.cores.len();
-    if cores as usize <= allowed {
+/// What `-c` counts: cores, or hardware threads where ranks are bound to those. CPUs given by number are counted later.
+fn allowed_cores(job: &NewJob, topology: &Topology) -> u32 {
+    count_units(topology, job.bind.as_ref().unwrap_or(&Bind::Core))
+}
+
+fn check_cores(job: &NewJob, topology: &Topology) -> Result<(), SetupError> {
+    let allowed = allowed_cores(job, topology) as usize;
+    if job.cores as usize <= allowed {
         return Ok(());
     }
-    Err(SetupError::Cores { what: "a subtask".to_owned(), cores, allowed, remedy: "-c" })
+    Err(SetupError::Cores { what: "a subtask".to_owned(), cores: job.cores, allowed, remedy: "-c" })
 }
 
 fn listed(job: &NewJob, file: &Path, topology: Machine<'_>) -> Result<Made, SetupError> {
@@ -69,7 +91,7 @@ fn listed(job: &NewJob, file: &Path, topology: Machine<'_>) -> Result<Made, Setu
         return Err(SetupError::NothingToDo { path: file.to_owned() });
     }
     if let Some(most) = subtasks.iter().filter(|s| s.cores > 1).max_by_key(|s| s.cores) {
-        let allowed = topology()?.cores.len();
+        let allowed = allowed_cores(job, &topology()?) as usize;
         if most.cores as usize > allowed {
             let what = format!("subtask {}", most.name.as_deref().unwrap_or("of the list"));
             return Err(SetupError::Cores { what, cores: most.cores, allowed, remedy: "-c or in the list" });
@@ -97,8 +119,8 @@ fn cut(
 ) -> Result<Made, SetupError> {
     let (domain, file_identity) = read_domain(file, meaning)?;
     let topology = topology()?;
-    check_cores(job.cores, &topology)?;
-    let fitting = (topology.cores.len() as u32 / job.cores).max(1);
+    check_cores(job, &topology)?;
+    let fitting = (allowed_cores(job, &topology) / job.cores).max(1);
     let ranks = job.ranks.unwrap_or(fitting);
     let slots = if job.oversubscribe { ranks } else { ranks.min(fitting) };
     let (pieces, better_split) = pieces(&domain, split, job.ranks, slots)?;

@@ -1,15 +1,16 @@
 //! The payload of a job record: one section a subject. The tags and layouts are the format.
 
+use super::binding::{self, BIND, DISTRIBUTION};
 use super::failure::{LIMITS, RESTART_ON, WARNING, get_restart_on, get_warning, put_warning};
 use super::memory;
-use super::options::{Bind, FailurePolicy, JobOptions, MergeKind, MergeTarget};
+use super::options::{FailurePolicy, JobOptions, MergeKind, MergeTarget};
 use super::record::{DomainIdentity, DomainKind, JobRecord};
 use super::section;
 use super::streams::StreamOptions;
 use super::subtasks::Subtasks;
 use crate::hash::{ContentHash, FileIdentity};
 use dc_model::codec::{DecodeError, Reader, Writer};
-use dc_model::{Block, JobUuid, Limits, MpiFamily, RestartOn, Subtask};
+use dc_model::{Binding, Block, Distribution, JobUuid, Limits, MpiFamily, RestartOn, Subtask};
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -30,6 +31,8 @@ pub const SECTIONS: &[(u16, &str)] = &[
     (WARNING, "warning"),
     (LIMITS, "limits"),
     (MEMORY, "memory"),
+    (BIND, "bind"),
+    (DISTRIBUTION, "distribution"),
     (OUTPUTS, "outputs"),
     (MPI, "mpi"),
 ];
@@ -89,6 +92,7 @@ pub(super) fn encode(job: &JobRecord) -> Vec<u8> {
     if memory::is_needed(&job.subtasks) {
         section::put(w, MEMORY, |w| memory::put(w, &job.subtasks));
     }
+    binding::put(w, &job.options);
     if has_later {
         section::put(w, OUTPUTS, |w| put_merges(w, merges));
     }
@@ -114,6 +118,8 @@ struct Parts {
     limits: Option<Limits>,
     mpi: Option<MpiFamily>,
     memory: Option<Vec<(u32, u64)>>,
+    bind: Option<Binding>,
+    distribution: Distribution,
 }
 
 pub(super) fn decode(uuid: JobUuid, payload: &[u8]) -> Result<JobRecord, DecodeError> {
@@ -135,6 +141,8 @@ pub(super) fn decode(uuid: JobUuid, payload: &[u8]) -> Result<JobRecord, DecodeE
             WARNING => parts.failure.warning = Some(get_warning(r)?),
             LIMITS => parts.limits = Some(Limits::decode(r)?),
             MEMORY => parts.memory = Some(memory::get(r)?),
+            BIND => parts.bind = Some(binding::get_bind(r)?),
+            DISTRIBUTION => parts.distribution = binding::get_distribution(r)?,
             OUTPUTS => {
                 let outputs = get_merges(r, |_| true)?;
                 let no_earlier = parts.merges.as_ref().is_some_and(Vec::is_empty);
@@ -149,6 +157,10 @@ pub(super) fn decode(uuid: JobUuid, payload: &[u8]) -> Result<JobRecord, DecodeE
     })?;
     if let (Some(subtasks), Some(memory)) = (&mut parts.subtasks, &parts.memory) {
         *subtasks = memory::apply(subtasks, memory)?;
+    }
+    if let Some(options) = &mut parts.options {
+        binding::apply(options, parts.bind.take())?;
+        options.distribution = parts.distribution;
     }
     let missing = DecodeError::Impossible("set of sections: one is missing");
     Ok(JobRecord {
@@ -175,7 +187,7 @@ fn put_options(w: &mut Writer, options: &JobOptions) {
     w.u32(options.ranks);
     w.u32(options.cores);
     w.u32(options.restarts);
-    w.u8(options.bind.map_or(0, |bind| bind as u8));
+    w.u8(binding::word_of_options(options.bind.as_ref()));
     w.u8(u8::from(options.keep_going));
     w.u8(u8::from(options.oversubscribe));
     w.u8(u8::from(options.label));
@@ -187,13 +199,7 @@ fn put_options(w: &mut Writer, options: &JobOptions) {
 
 fn get_options(r: &mut Reader<'_>) -> Result<JobOptions, DecodeError> {
     let (ranks, cores, restarts) = (r.u32()?, r.u32()?, r.u32()?);
-    let bind = match r.u8()? {
-        0 => None,
-        1 => Some(Bind::Core),
-        2 => Some(Bind::Numa),
-        3 => Some(Bind::None),
-        _ => return Err(DecodeError::Unknown("binding")),
-    };
+    let bind = binding::bind_of_options(r.u8()?)?;
     let (keep_going, oversubscribe) = (r.bool()?, r.bool()?);
     let (label, keep) = (r.bool()?, r.bool()?);
     let time_limit_ms = match (r.bool()?, r.u64()?) {
@@ -210,6 +216,8 @@ fn get_options(r: &mut Reader<'_>) -> Result<JobOptions, DecodeError> {
         restarts,
         keep_going,
         bind,
+        bind_verbose: false,
+        distribution: Distribution::Cost,
         oversubscribe,
         label,
         keep,

@@ -1,5 +1,6 @@
 //! The job record: all that is needed to go on with a job, written once when it begins and never changed.
 
+mod binding;
 mod codec;
 mod failure;
 mod memory;
@@ -10,7 +11,8 @@ mod streams;
 mod subtasks;
 
 pub use codec::SECTIONS;
-pub use options::{Bind, FailurePolicy, JobOptions, MergeKind, MergeTarget, Warning};
+pub use dc_model::Bind;
+pub use options::{FailurePolicy, JobOptions, MergeKind, MergeTarget, Warning};
 pub use record::{DomainIdentity, DomainKind, JobRecord};
 pub use streams::{Found, InputFrom, OutputTo, StreamOptions};
 pub use subtasks::{SUBTASKS_MAX, Subtasks};

@@ -1,7 +1,7 @@
 //! What was asked for on the command line and still counts when the job is gone on with.
 
 use super::streams::StreamOptions;
-use dc_model::{MpiFamily, RestartOn};
+use dc_model::{Bind, Distribution, MpiFamily, RestartOn};
 use std::path::PathBuf;
 
 /// The options of a job.
@@ -17,6 +17,10 @@ pub struct JobOptions {
     pub keep_going: bool,
     /// What ranks are bound to, when the user said.
     pub bind: Option<Bind>,
+    /// Whether each rank's CPUs are told at its launch.
+    pub bind_verbose: bool,
+    /// How ranks are spread over the NUMA domains.
+    pub distribution: Distribution,
     /// Whether ranks may share cores.
     pub oversubscribe: bool,
     /// Whether each line of output begins with its rank.
@@ -55,18 +59,6 @@ pub struct Warning {
     pub leaders_only: bool,
     /// How long before the limit, in ms.
     pub before_ms: u64,
-}
-
-/// What a rank is bound to.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-#[repr(u8)]
-pub enum Bind {
-    /// Cores of its own.
-    Core = 1,
-    /// The NUMA domain of its cores.
-    Numa = 2,
-    /// Nothing.
-    None = 3,
 }
 
 /// A file that results are merged into.

@@ -55,6 +55,17 @@ impl Subtasks {
         list.into_iter().all(|subtask| subtasks.push(1, subtask)).then_some(subtasks)
     }
 
+    /// The same with each changed; equal ones that follow each other are changed once.
+    #[must_use]
+    pub fn map(self, change: impl Fn(Subtask) -> Subtask) -> Self {
+        let mut changed = Self::new();
+        for run in self.runs {
+            // As many as there were.
+            let _ = changed.push(run.count, change(run.subtask));
+        }
+        changed
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> u32 {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::hash::{ContentHash, FileIdentity};
-use dc_model::{Block, JobUuid, Limit, Limits, RestartOn, Subtask};
+use dc_model::{Block, CpuSet, JobUuid, Limit, Limits, RestartOn, Subtask};
 
 fn file(path: &str) -> FileIdentity {
     FileIdentity { path: path.into(), len_bytes: 9, hash: ContentHash(0x0102_0304 << 96 | 0xff) }
@@ -23,6 +23,8 @@ fn small() -> JobRecord {
             restarts: 3,
             keep_going: false,
             bind: None,
+            bind_verbose: false,
+            distribution: dc_model::Distribution::Cost,
             oversubscribe: false,
             label: false,
             keep: false,
@@ -55,7 +57,9 @@ fn full() -> JobRecord {
         options: JobOptions {
             mpi: Some(dc_model::MpiFamily::Mpich),
             keep_going: true,
-            bind: Some(Bind::None),
+            bind: Some(Bind::Fixed(vec![CpuSet::from_iter([0, 70]), CpuSet::from_iter([3])])),
+            bind_verbose: true,
+            distribution: dc_model::Distribution::Cyclic,
             oversubscribe: true,
             label: true,
             keep: true,

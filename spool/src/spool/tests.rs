@@ -23,6 +23,8 @@ fn job() -> JobRecord {
             restarts: 3,
             keep_going: false,
             bind: None,
+            bind_verbose: false,
+            distribution: dc_model::Distribution::Cost,
             oversubscribe: false,
             label: false,
             keep: false,

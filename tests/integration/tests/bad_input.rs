@@ -139,7 +139,7 @@ fn options_that_do_not_go_together() {
     refused(&place, "-n 2 --merge concat:", &["concat:"]);
     refused(&place, "-n 2 --fill 3", &["--fill"]);
     refused(&place, "-n 2 --force", &["--resume"]);
-    refused(&place, "-n 2 --bind socket", &["socket"]);
+    refused(&place, "-n 2 --bind board", &["board"]);
     refused(&place, "-n 2 -t soon", &["soon"]);
     refused(&place, "-n 2 -J a/b", &["a/b"]);
     refused(&place, "-n 2 -D nowhere", &["nowhere"]);
