@@ -1,11 +1,14 @@
 //! A rank's three streams, made before its launch: pipes, files, or nothing.
 
 use super::Starter;
+use super::attempt::State;
 use super::drains::{Failed, Into};
 use super::files::{FileTrouble, Opened, OwnFile};
 use super::job::Job;
+use super::streams::DRAIN_MAX;
 use super::streams::StreamKey;
 use super::table::AttemptKey;
+use super::timers::Timer;
 use crate::launch::Refused;
 use dc_model::LaunchStage;
 use dc_model::wire::{FromStarter, INPUT_BYTES_MAX, InputThen, Launch, Sink};
@@ -16,6 +19,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::pipe2;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A rank's own ends.
 #[derive(Debug)]
@@ -187,6 +191,41 @@ impl Starter {
                 }
                 self.kill_group(key);
             }
+        }
+    }
+
+    /// Its rank has ended a while ago, and what it wrote is not all in its place. A disk that hangs is waited for, unless
+    /// the attempt is to be stopped.
+    pub(super) fn on_drains_over(&mut self, key: AttemptKey, now: Instant) {
+        let is_news = self.drains.on_time_over(key);
+        let Some(entry) = self.table.get(key) else { return };
+        let is_stopped = entry.signal != 0 || entry.report.is_some_and(|report| report.stopped);
+        if !is_stopped || !self.drains.holds(key) {
+            return;
+        }
+        if is_news {
+            self.timers.set(now + DRAIN_MAX, Timer::DrainOver(key));
+            return;
+        }
+        let subtask = entry.launch.subtask;
+        if self.drains.abandon(key) {
+            self.control.notice(format!(
+                "the last words of subtask {subtask} are lost: nobody takes what is written into its file"
+            ));
+            if let Some(entry) = self.table.get_mut(key) {
+                entry.verdict.get_or_insert((LaunchStage::Output, Errno::ETIMEDOUT as i32));
+            }
+            if let Some(event) = self.look_up(key) {
+                self.on_event(key, event);
+            }
+        }
+    }
+
+    /// Dcrun wants an attempt stopped that has ended, and waits for a disk.
+    pub(super) fn on_stop_while_drained(&mut self, key: AttemptKey) {
+        let waits = self.table.get(key).is_some_and(|entry| entry.state == State::Looking);
+        if waits && self.drains.holds(key) {
+            self.timers.set(Instant::now() + DRAIN_MAX, Timer::DrainOver(key));
         }
     }
 

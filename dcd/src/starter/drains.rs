@@ -65,6 +65,7 @@ struct Drain {
 struct Held {
     bell: Arc<EventFd>,
     commits: Sender<bool>,
+    rung: bool,
 }
 
 /// All streams that are drained, by their attempts.
@@ -108,7 +109,7 @@ impl Drains {
         thread.spawn(run).map_err(|_| Errno::EAGAIN)?;
         let (left, held) = self.held.entry(key).or_default();
         *left += 1;
-        held.push(Held { bell, commits: sender });
+        held.push(Held { bell, commits: sender, rung: false });
         Ok(())
     }
 
@@ -143,11 +144,20 @@ impl Drains {
         }
     }
 
-    /// Those who still hold its pipes have had their time.
-    pub fn on_time_over(&self, key: AttemptKey) {
-        for held in self.held.get(&key).iter().flat_map(|(_, held)| held) {
+    /// Those who still hold its pipes have had their time; whether that is news.
+    pub fn on_time_over(&mut self, key: AttemptKey) -> bool {
+        let Some((_, held)) = self.held.get_mut(&key) else { return false };
+        let mut is_news = false;
+        for held in held.iter_mut().filter(|held| !held.rung) {
             let _ = held.bell.write(1);
+            (held.rung, is_news) = (true, true);
         }
+        is_news
+    }
+
+    /// Nobody waits any longer for what a disk does not take.
+    pub fn abandon(&mut self, key: AttemptKey) -> bool {
+        self.held.remove(&key).is_some()
     }
 
     /// All ranks are dead: nothing more counts as a result.

@@ -2,6 +2,7 @@
 //! they are truncated once in a job's life; after that they are appended to, behind a line that says from where on.
 
 use crate::label::Cursor;
+use dc_model::SubtaskId;
 use dc_model::pattern::{Names, Pattern};
 use dc_model::wire::{Launch, Output, Sink, Source, StreamPlan};
 use nix::errno::Errno;
@@ -170,10 +171,15 @@ impl Files {
         &self.plan
     }
 
-    /// Whether there are no files, and all that ranks write goes to dcrun.
+    /// Whether this subtask reads nothing, and all that it writes goes to dcrun.
     #[must_use]
-    pub fn are_none(&self) -> bool {
-        shows_all(&self.plan)
+    pub fn are_none_for(&self, subtask: SubtaskId) -> bool {
+        let reads = match &self.plan.stdin {
+            Source::Null => false,
+            Source::File(_) => true,
+            Source::At { only, .. } | Source::Relay { only } => only.is_none_or(|only| only == subtask),
+        };
+        !reads && (&self.plan.stdout, &self.plan.stderr) == (&Sink::Dcrun, &Sink::Dcrun)
     }
 
     /// Whether both streams of this launch are one file.

@@ -28,7 +28,9 @@ impl Starter {
         if self.table.get(key).is_none_or(|entry| entry.launch.attempt > Attempt(1)) {
             return false;
         }
-        if !self.job.as_ref().is_some_and(|job| job.files.are_none()) {
+        let subtask = self.table.get(key).map(|entry| entry.launch.subtask);
+        let has_no_files = |subtask| self.job.as_ref().is_some_and(|job| job.files.are_none_for(subtask));
+        if !subtask.is_some_and(has_no_files) {
             // A file is opened when the one before it has ended.
             return false;
         }

@@ -39,6 +39,7 @@ impl Starter {
                         }
                         let kill = i32::from(signal) == SIGKILL;
                         self.on_event(key, if kill { Event::Kill } else { Event::Stop });
+                        self.on_stop_while_drained(key);
                     }
                 }
                 ToStarter::Input { subtask, attempt, bytes, then } => {

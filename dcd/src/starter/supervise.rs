@@ -253,7 +253,7 @@ impl Starter {
     }
 
     /// The progress is in memory, and a result that is not there is one call: the rest is looked up off the loop.
-    fn look_up(&mut self, key: AttemptKey) -> Option<Event> {
+    pub(super) fn look_up(&mut self, key: AttemptKey) -> Option<Event> {
         if self.drains.holds(key) {
             // What it wrote is not all in its place yet: looked up when it is.
             return None;
@@ -341,7 +341,7 @@ impl Starter {
             Timer::Group => self.enter_group(),
             Timer::Look(key) => self.on_look(key, now),
             Timer::Drain(key) => self.streams.on_drain_over(key, &mut self.output),
-            Timer::DrainOver(key) => self.drains.on_time_over(key),
+            Timer::DrainOver(key) => self.on_drains_over(key, now),
         }
     }
 

@@ -224,7 +224,7 @@ fn many_files() {
 fn what_cannot_be_opened() {
     let place = Scratch::new();
     fs::create_dir(place.path("dir")).unwrap();
-    place.ask("mkfifo").arg("fifo").run().ends_with(0);
+    let _ = place.ask("mkfifo").arg("fifo").run().ends_with(0);
     for (name, why) in [
         ("dir", "Is a directory"),
         ("no/such", "No such file"),
@@ -295,6 +295,30 @@ fn no_room_in_a_file_of_its_own() {
     let Some(ask) = with_disk(&place, script) else { return };
     let done = ask.run().ends_with(0).says(&["cannot write disk/out:", "cannot write disk/out.0:"]);
     assert_eq!(done.out(), "7\n", "{done}");
+}
+
+/// A file that takes nothing any more, as on a disk that hangs: the job can be stopped all the same.
+#[test]
+fn a_file_that_hangs() {
+    let place = Scratch::new();
+    let _ = place.ask("mkfifo").arg("fifo").run().ends_with(0);
+    let reader = place.ask("sh").arg("-c").arg("exec <fifo; echo opened; exec sleep 600").start();
+    let ask = place.dcrun("-n 2 --oversubscribe -o fifo").script("echo start >>\"$NOTES\"; yes");
+    let (sender, ready) = std::sync::mpsc::channel();
+    // Opened for writing while the reader waits for a writer.
+    let path = place.path("fifo");
+    std::thread::spawn(move || sender.send(fs::File::options().write(true).open(path)));
+    reader.prints("opened");
+    let _writer = ready.recv().unwrap();
+    let run = ask.start();
+    let _ = place.notes("start", 2);
+    let starter = run.child_called("dc-starter");
+    let all_wait = || process::children(starter.pid).iter().filter(|rank| rank.state == 'S').count() == 2;
+    until("both ranks to wait for the reader", || all_wait().then_some(()));
+    run.signal(Signal::SIGTERM);
+    run.finish().ends_with(143).says(&["last words of subtask 0 are lost"]);
+    reader.kill();
+    place.nothing_runs();
 }
 
 /// What was written when all is killed stands in the file.
