@@ -32,7 +32,7 @@ pub struct Cli {
     #[arg(long, value_name = "M|auto|WxH", allow_negative_numbers = true, requires = "domain")]
     pub split: Option<String>,
 
-    /// Read the subtasks from a list: name cells [cores] [args...]
+    /// Read the subtasks from a list: name cells [cores] [args...], CSV or JSON lines; - is standard input
     #[arg(long, value_name = "FILE")]
     pub subtasks: Option<PathBuf>,
 

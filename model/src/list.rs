@@ -1,9 +1,17 @@
-//! Lists of subtasks: lines `name cells [cores] [args…]`, as `--subtasks` takes them.
+//! Lists of subtasks, as `--subtasks` takes them: plain ones, of lines `name cells [cores] [args…]`, here; CSV and JSON
+//! lines in modules of their own.
 //!
 //! Fields stand apart by spaces or tabs. Blank lines count for nothing, nor does anything from a `#` on that begins
 //! a field. A part of a field between double or single quotes is taken as it stands, spaces and `#` included; there
 //! are no escapes and no variables. The third field is the number of cores when it is digits alone, without quotes:
 //! an argument that looks like that is quoted, or comes after the cores.
+
+#[cfg(feature = "tables")]
+mod csv;
+#[cfg(feature = "tables")]
+mod jsonl;
+#[cfg(feature = "tables")]
+mod table;
 
 use crate::Subtask;
 use std::collections::BTreeMap;
@@ -125,20 +133,130 @@ pub enum ListProblem {
         /// As they stand there.
         cores: String,
     },
+    /// A table without a column that it must have.
+    #[error("the header has no column {column}; name and cells are needed, cores, mem and args may be there")]
+    NoColumn {
+        /// Which.
+        column: &'static str,
+    },
+    /// A column that means nothing here.
+    #[error("the column \"{column}\" is not known; known are name, cells, cores, mem and args")]
+    UnknownColumn {
+        /// As it stands there.
+        column: String,
+    },
+    /// A column for the second time.
+    #[error("the column {column} is there twice")]
+    ColumnTwice {
+        /// Which.
+        column: String,
+    },
+    /// A row that does not fit the header.
+    #[error(
+        "the number of fields is {found}, in the header it is {expected}; a field with a comma is quoted"
+    )]
+    FieldCount {
+        /// Fields of the row.
+        found: usize,
+        /// Fields of the header.
+        expected: usize,
+    },
+    /// A field whose quotes have no end.
+    #[error("a quoted field that begins in this line is not closed")]
+    OpenQuote,
+    /// Arguments whose quotes have no end.
+    #[error("{name}: a quote in its args is not closed")]
+    ArgsQuote {
+        /// The subtask.
+        name: String,
+    },
+    /// A value that cannot be used.
+    #[error("{name}: \"{value}\" is wrong for {column}: {wanted} is needed")]
+    Value {
+        /// The subtask.
+        name: String,
+        /// Which value.
+        column: &'static str,
+        /// As it stands there.
+        value: String,
+        /// What should stand there.
+        wanted: &'static str,
+    },
+    /// A line that is no object, or not of a subtask.
+    #[error("column {column}: {why}")]
+    Json {
+        /// In bytes, from 1.
+        column: usize,
+        /// What is wrong.
+        why: String,
+    },
+    /// Another kind of JSON.
+    #[error("this is a JSON array; one object a line is needed (jq -c '.[]' makes that of it)")]
+    JsonArray,
     /// More subtasks than ids.
     #[error("more than {} subtasks", u32::MAX)]
     TooMany,
 }
 
-/// Reads a list. A subtask that does not say its cores needs `default_cores` (0 counts as 1).
+/// How a list is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// Lines of fields that stand apart by spaces.
+    Plain,
+    /// CSV with a header.
+    Csv,
+    /// A JSON object a line.
+    JsonLines,
+}
+
+impl Format {
+    /// By the extension of a file's name, if that says it; else by how the list begins: no name begins with a bracket
+    /// or holds a comma.
+    #[must_use]
+    #[cfg(feature = "tables")]
+    pub fn of(extension: Option<&str>, bytes: &[u8]) -> Self {
+        match extension.map(str::to_ascii_lowercase).as_deref() {
+            Some("csv") => return Self::Csv,
+            Some("json" | "jsonl" | "ndjson") => return Self::JsonLines,
+            _ => {}
+        }
+        let bytes = without_mark(bytes);
+        if jsonl::is_json(bytes) {
+            return Self::JsonLines;
+        }
+        let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+        let first = lines.into_iter().find(|line| !line.is_empty() && !line.starts_with(b"#"));
+        let word = first.and_then(|line| line.split(|byte| is_blank(*byte)).next());
+        if word.is_some_and(|word| word.contains(&b',')) { Self::Csv } else { Self::Plain }
+    }
+}
+
+/// Reads a list that is written so. As [`read`] otherwise.
+///
+/// # Errors
+/// As [`read`].
+#[cfg(feature = "tables")]
+pub fn read_as(format: Format, bytes: &[u8], default_cores: u32) -> Result<Vec<Subtask>, ListError> {
+    match format {
+        Format::Plain => read(bytes, default_cores),
+        Format::Csv => csv::read(without_mark(bytes), default_cores),
+        Format::JsonLines => jsonl::read(without_mark(bytes), default_cores),
+    }
+}
+
+/// Without the mark that some editors put before UTF-8.
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
+/// Reads a plain list. A subtask that does not say its cores needs `default_cores` (0 counts as 1).
 ///
 /// Subtasks of cost 0 are kept: their ids are their places in the list.
 ///
 /// # Errors
 /// The first thing that is wrong, and where.
 pub fn read(bytes: &[u8], default_cores: u32) -> Result<Vec<Subtask>, ListError> {
-    // The mark that some editors put before UTF-8.
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let bytes = without_mark(bytes);
     let mut reader = Reader {
         default_cores: default_cores.max(1),
         total: 0,
@@ -175,7 +293,7 @@ impl<'a> Reader<'a> {
         if let Some(at) = text.iter().position(|byte| *byte == 0) {
             return Err(ListProblem::Nul { column: at + 1 });
         }
-        let mut fields = Fields { text, at: 0 };
+        let mut fields = Fields { text, at: 0, comments: true };
         let Some(name) = fields.try_next()? else { return Ok(()) };
         if !is_name(name.raw) {
             return Err(ListProblem::Name { name: shown(name.raw) });
@@ -264,6 +382,8 @@ struct Field<'a> {
 struct Fields<'a> {
     text: &'a [u8],
     at: usize,
+    /// Whether a `#` ends them.
+    comments: bool,
 }
 
 fn is_blank(byte: u8) -> bool {
@@ -281,7 +401,7 @@ impl<'a> Fields<'a> {
             self.at += 1;
         }
         let start = self.at;
-        if self.peek().is_none_or(|byte| byte == b'#') {
+        if self.peek().is_none_or(|byte| self.comments && byte == b'#') {
             return Ok(None);
         }
         let mut value = Vec::new();

@@ -93,6 +93,9 @@ pub enum RequestError {
         /// Its value.
         given: String,
     },
+    /// Standard input for two.
+    #[error("--subtasks - reads the list from standard input, which -i cannot give to ranks as well")]
+    InputIsList,
     /// Two merges into one file.
     #[error("--merge is given twice with the file {}", dc_spool::files::shown(file))]
     MergeTwice {

@@ -25,11 +25,18 @@ pub(super) fn streams(cli: &Cli, merges: &[Merge]) -> Result<StreamOptions, Requ
     if result_stdout && merges.iter().any(|merge| merge.kind.is_grid()) {
         return Err(RequestError::ResultIsNoGrid);
     }
+    let stdin = cli.input.as_ref().map(input).transpose()?.unwrap_or_default();
+    let is_list = cli.subtasks.as_ref().is_some_and(|file| file.as_os_str() == "-");
+    let stdin = match stdin {
+        InputFrom::Default if is_list => InputFrom::Nowhere,
+        InputFrom::Own(_) | InputFrom::OwnForAll if is_list => return Err(RequestError::InputIsList),
+        stdin => stdin,
+    };
     Ok(StreamOptions {
         // As in srun: both go into the one file.
         stderr: stderr.or_else(|| stdout.clone()),
         stdout,
-        stdin: cli.input.as_ref().map(input).transpose()?.unwrap_or_default(),
+        stdin,
         found: Found::Nothing,
         unbuffered: cli.unbuffered,
         result_stdout,

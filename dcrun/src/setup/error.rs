@@ -95,6 +95,9 @@ pub enum SetupError {
         /// The directory.
         dir: PathBuf,
     },
+    /// A list from standard input that is a terminal.
+    #[error("--subtasks -: standard input is a terminal; pipe a list into dcrun, or give its file")]
+    ListFromTerminal,
     /// Every subtask of the list costs nothing.
     #[error("{}: every subtask has 0 cells, so that there is nothing to run", shown(path))]
     NothingToDo {

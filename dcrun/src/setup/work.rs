@@ -9,6 +9,8 @@ use dc_spool::hash::FileIdentity;
 use dc_spool::job::{DomainIdentity, DomainKind, Subtasks};
 use dcsched_core::partition::{Piece, Splitter, tiles, tiles_total};
 use dcsched_core::place::count_units;
+use std::ffi::OsStr;
+use std::io::{IsTerminal, Read};
 use std::path::Path;
 
 /// The most bytes of arguments a subtask may add.
@@ -38,7 +40,13 @@ pub fn make(
 ) -> Result<Made, SetupError> {
     let made = match &job.work {
         Work::Plain => plain(job, topology),
-        Work::List { file } => listed(job, &cwd.join(file), topology),
+        Work::List { file } if file.as_os_str() == "-" => {
+            listed(job, Path::new("standard input"), &read_stdin()?, topology)
+        }
+        Work::List { file } => {
+            let file = cwd.join(file);
+            listed(job, &file, &read(&file)?, topology)
+        }
         Work::Domain { file, meaning, split } => cut(job, &cwd.join(file), *meaning, *split, topology),
     }?;
     Ok(Made { subtasks: with_memory(made.subtasks, job.memory)?, ..made })
@@ -83,10 +91,10 @@ fn check_cores(job: &NewJob, topology: &Topology) -> Result<(), SetupError> {
     Err(SetupError::Cores { what: "a subtask".to_owned(), cores: job.cores, allowed, remedy: "-c" })
 }
 
-fn listed(job: &NewJob, file: &Path, topology: Machine<'_>) -> Result<Made, SetupError> {
-    let bytes = read(file)?;
-    let subtasks =
-        list::read(&bytes, job.cores).map_err(|source| SetupError::List { path: file.to_owned(), source })?;
+fn listed(job: &NewJob, file: &Path, bytes: &[u8], topology: Machine<'_>) -> Result<Made, SetupError> {
+    let format = list::Format::of(file.extension().and_then(OsStr::to_str), bytes);
+    let subtasks = list::read_as(format, bytes, job.cores)
+        .map_err(|source| SetupError::List { path: file.to_owned(), source })?;
     if subtasks.iter().all(|subtask| subtask.cells == 0) {
         return Err(SetupError::NothingToDo { path: file.to_owned() });
     }
@@ -175,6 +183,19 @@ pub fn read_domain(path: &Path, meaning: Meaning) -> Result<(Domain, FileIdentit
         DomainFileError::Read(source) => SetupError::Read { path: path.to_owned(), source },
         DomainFileError::Format(source) => SetupError::Domain { path: path.to_owned(), source },
     })
+}
+
+/// Reads a list from standard input, which nobody is asked to type.
+fn read_stdin() -> Result<Vec<u8>, SetupError> {
+    let mut stdin = std::io::stdin().lock();
+    if stdin.is_terminal() {
+        return Err(SetupError::ListFromTerminal);
+    }
+    let mut bytes = Vec::new();
+    stdin
+        .read_to_end(&mut bytes)
+        .map_err(|source| SetupError::Read { path: "standard input".into(), source })?;
+    Ok(bytes)
 }
 
 /// Reads a whole file of the user's.

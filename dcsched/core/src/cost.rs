@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(ids(order([5u64, 9, 0, 9, 7])), [1, 3, 4, 0, 2]);
         // 12 cells on 4 cores are shorter than 4 cells on one.
         assert_eq!(ids(order([(12u64, 4), (4, 1), (u64::MAX, 1), (u64::MAX, 2)])), [2, 3, 1, 0]);
-        assert_eq!(ids(order::<u64>([])), []);
+        assert!(ids(order::<u64>([])).is_empty());
     }
 
     #[test]

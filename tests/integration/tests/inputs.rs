@@ -1,8 +1,7 @@
 //! Where subtasks come from: arrays as masks and weights, tiles, tables of subtasks. What a user gives and what the
 //! ranks then see.
 
-use dc_integration::npy;
-use dc_integration::{Scratch, linked_fixture};
+use dc_integration::{Scratch, events, linked_fixture, npy, only};
 use std::collections::BTreeMap;
 
 const NX: u32 = 24;
@@ -113,12 +112,46 @@ fn tiles_are_uniform_from_the_upper_left() {
         .flat_map(|y| [0, 10, 20].map(|x| [x, y, (x + 10).min(NX), (y + 6).min(NY)]))
         .collect();
     assert_eq!(found, wanted);
-    let plan = place.dcrun("--plan --domain mask:w.npy --split 1x1").run().ends_with(0).out();
-    assert!(plan.contains("balance 1.000"), "{plan}");
+    let done = place.dcrun("--plan --json --domain mask:w.npy --split 1x1").run().ends_with(0);
+    let plan = events::parse(&done.out());
+    assert_eq!(only(&plan, "plan")["balance"], 1.0);
     let sea = (0..NX * NY).filter(|i| weight(i % NX, i / NX) > 0).count();
-    assert_eq!(plan.lines().count(), 5 + sea, "tiles without an effective cell vanish:\n{plan}");
+    let tiles = plan.iter().filter(|event| event["event"] == "subtask").count();
+    assert_eq!(tiles, sea, "tiles without an effective cell vanish");
     place.dcrun("--plan --domain w.npy --split 3x0").run().ends_with(125).says_in_a_line(&["--split 3x0"]);
     place.write("big.pbm", [&b"P4 8192 4096\n"[..], &vec![1; 1024 * 4096]].concat());
     let done = place.dcrun("--plan --domain big.pbm --split 1x1").run().ends_with(125);
     done.says_in_a_line(&["makes 33554432 tiles; 16777216 is the most"]);
+}
+
+/// The same list as text, CSV and JSON lines, from a file and from a pipe: the ranks see the same.
+#[test]
+fn lists_in_every_spelling() {
+    let place = Scratch::new();
+    let plain = "n 40 1 --lat '60 90'\nz 0\ns 9 1 x\n";
+    let csv = "cells,name,cores,args\n40,n,1,--lat '60 90'\n0,z,,\n9,s,,x\n";
+    let lines = "{\"name\":\"n\",\"cells\":40,\"args\":[\"--lat\",\"60 90\"]}\n{\"name\":\"z\",\"cells\":0}\n\
+                 {\"name\":\"s\",\"cells\":9,\"cores\":1,\"args\":[\"x\"]}\n";
+    let script = r#"echo "$DC_SUBTASK $DC_CELLS $# $*"; cat"#;
+    let wanted = ["0 40 2 --lat 60 90", "2 9 1 x"];
+    for (name, text) in [("list", plain), ("l.csv", csv), ("l.jsonl", lines), ("csv", csv), ("lines", lines)]
+    {
+        place.write(name, text);
+        let done = place.dcrun(&format!("-q -n 1 --subtasks {name}")).script(script).run().ends_with(0);
+        assert_eq!(done.sorted(), wanted, "{name}");
+        // What comes on standard input is the list, and nothing of it is a rank's.
+        let done = place.dcrun("-q -n 1 --subtasks -").script(script).run_with(text.as_bytes()).ends_with(0);
+        assert_eq!(done.sorted(), wanted, "{name} from a pipe");
+    }
+    place.write("bad.csv", "name,cells\na,1\nb,x\n");
+    place
+        .dcrun("--subtasks bad.csv true")
+        .run()
+        .ends_with(125)
+        .says_in_a_line(&["bad.csv: line 3: b: \"x\" is wrong"]);
+    place.write("bad.jsonl", "{\"name\":\"a\",\"cells\":1}\n{\"name\":\"b\"}\n");
+    let done = place.dcrun("--subtasks bad.jsonl true").run().ends_with(125);
+    done.says_in_a_line(&["bad.jsonl: line 2: column 12: missing field `cells`"]);
+    place.dcrun("-i 0 --subtasks - true").run().ends_with(125).says_in_a_line(&["-i cannot give"]);
+    place.nothing_is_left();
 }
