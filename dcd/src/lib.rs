@@ -8,6 +8,7 @@ pub mod launch;
 pub mod limits;
 pub mod memory_limit;
 pub mod process;
+pub mod shim;
 pub mod spawn;
 pub mod starter;
 pub mod sweep;

@@ -152,6 +152,19 @@ impl PidFd {
     }
 }
 
+impl AsFd for PidFd {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Takes over a descriptor that has just come through a socket.
+#[must_use]
+pub fn own(fd: RawFd) -> OwnedFd {
+    // SAFETY: the system made it for this message alone; nobody else has its number.
+    unsafe { OwnedFd::from_raw_fd(fd) }
+}
+
 /// Closes every descriptor from `first` on.
 ///
 /// # Errors

@@ -24,6 +24,10 @@ impl Starter {
         }
         // What the kernel itself does not let go of (a disk that hangs) has its SIGKILL pending. That is all one can do.
         let _ = kill_descendants(&[]);
+        if let Some(gang) = &mut self.gang {
+            gang.on_all_killed();
+        }
+        self.drop_gang();
     }
 
     /// What the dead have written is still put into their files.

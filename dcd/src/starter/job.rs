@@ -8,7 +8,7 @@ use crate::launch::Refused;
 use crate::limits;
 use crate::process::calls::affinity;
 use dc_model::wire::Hello;
-use dc_model::{JobUuid, LaunchStage};
+use dc_model::{JobUuid, LaunchStage, SubtaskId};
 use dc_spool::files::Dir;
 use dc_spool::progress::Slots;
 use dc_spool::result::Results;
@@ -48,6 +48,8 @@ pub struct Job {
     pub results: Option<Results>,
     /// The files of its streams.
     pub files: Files,
+    /// The subtasks of a gang.
+    pub gang: Vec<SubtaskId>,
     /// Who prunes checkpoints.
     pub keeper: Keeper,
 }
@@ -81,6 +83,7 @@ impl Job {
             prefers_memory: true,
             slots: slots.ok(),
             results: try_results(&spool, hello.job, missing),
+            gang: Vec::new(),
             keeper: Keeper::Asleep,
             spool,
         })
@@ -94,7 +97,7 @@ impl Job {
 
     /// Checkpoints are there, or may come: from now on they are pruned.
     pub fn wake_keeper(&mut self, answers: Answers) {
-        self.keeper.wake(&self.spool, self.uuid, answers);
+        self.keeper.wake(&self.spool, self.uuid, &self.gang, answers);
     }
 }
 

@@ -45,7 +45,7 @@ pub enum Keeper {
 
 impl Keeper {
     /// Begins the thread, if there is none: checkpoints are there, or may come.
-    pub fn wake(&mut self, spool: &Path, job: JobUuid, answers: Answers) {
+    pub fn wake(&mut self, spool: &Path, job: JobUuid, gang: &[SubtaskId], answers: Answers) {
         let Self::Asleep = self else { return };
         let Ok(bell) = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK) else { return };
         let bell = Arc::new(bell);
@@ -53,6 +53,7 @@ impl Keeper {
         let round = Round {
             spool: spool.to_owned(),
             job,
+            gang: gang.to_vec(),
             inotify: None,
             bell: Arc::clone(&bell),
             answers,
@@ -96,6 +97,8 @@ fn made_or_moved() -> AddWatchFlags {
 struct Round {
     spool: PathBuf,
     job: JobUuid,
+    /// The subtasks of a gang, whose checkpoints are kept by sets.
+    gang: Vec<SubtaskId>,
     inotify: Option<Inotify>,
     bell: Arc<EventFd>,
     answers: Answers,
@@ -185,6 +188,12 @@ impl Round {
             return Ok(());
         }
         let checkpoints = Checkpoints::open(&Dir::open(&self.spool)?, self.job)?;
+        if !self.gang.is_empty() {
+            let dirty = std::mem::take(&mut self.dirty);
+            return checkpoints.prune_sets(&self.gang, CHECKPOINTS_KEPT, false).map(drop).inspect_err(|_| {
+                self.dirty.extend(dirty);
+            });
+        }
         let mut result = Ok(());
         for subtask in std::mem::take(&mut self.dirty) {
             let idle = self.at_rest.remove(&subtask);

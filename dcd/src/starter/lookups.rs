@@ -25,6 +25,11 @@ pub enum Answer {
         /// From here; `None`: from the beginning.
         origin: Option<Origin>,
     },
+    /// The set of checkpoints that a gang goes on from: each subtask's part of it.
+    PickedSet {
+        /// By attempt; none: from the beginning.
+        origins: Vec<(AttemptKey, Origin)>,
+    },
     /// What an attempt left.
     Left {
         /// Which attempt.
@@ -69,6 +74,7 @@ impl Answers {
 enum Question {
     Pick { key: AttemptKey, subtask: SubtaskId, attempt: Attempt, before: Option<Restart> },
     Left { key: AttemptKey, subtask: SubtaskId, attempt: Attempt },
+    PickSet { of: Vec<(AttemptKey, SubtaskId)>, attempt: Attempt, before: Option<Restart> },
 }
 
 /// The loop's end of the way to the thread.
@@ -129,6 +135,17 @@ impl Lookups {
         self.ask((spool, job), Question::Left { key, subtask, attempt });
     }
 
+    /// Asks for the set of checkpoints that a gang is to go on from; [`Answer::PickedSet`] will come.
+    pub fn pick_set(
+        &mut self,
+        (spool, job): (&Path, JobUuid),
+        of: Vec<(AttemptKey, SubtaskId)>,
+        attempt: Attempt,
+        before: Option<Restart>,
+    ) {
+        self.ask((spool, job), Question::PickSet { of, attempt, before });
+    }
+
     fn ask(&mut self, (spool, job): (&Path, JobUuid), question: Question) {
         if self.questions.is_none() {
             let (send, receive) = channel();
@@ -153,6 +170,7 @@ impl Lookups {
 fn nothing(question: &Question) -> Answer {
     match question {
         Question::Pick { key, .. } => Answer::Picked { key: *key, origin: None },
+        Question::PickSet { .. } => Answer::PickedSet { origins: Vec::new() },
         Question::Left { key, .. } => Answer::Left { key: *key, checkpoint: None },
     }
 }
@@ -174,7 +192,11 @@ fn try_answer(
     answers: &Answers,
 ) -> Result<Answer, FileError> {
     let checkpoints = Checkpoints::open(&Dir::open(spool)?, job)?;
+    if let Question::PickSet { of, attempt, before } = question {
+        return pick_set(spool, &checkpoints, of, *attempt, *before, answers);
+    }
     match *question {
+        Question::PickSet { .. } => Ok(nothing(question)),
         Question::Pick { key, subtask, attempt, before } => {
             // None of the subtask's attempts is alive: what they left half-written is nobody's. It goes first, so
             // that nothing is removed that was picked.
@@ -201,6 +223,39 @@ fn try_answer(
             Ok(Answer::Left { key, checkpoint })
         }
     }
+}
+
+/// All of a gang go on from one set, or all from the beginning.
+fn pick_set(
+    spool: &Path,
+    checkpoints: &Checkpoints,
+    of: &[(AttemptKey, SubtaskId)],
+    attempt: Attempt,
+    before: Option<Restart>,
+    answers: &Answers,
+) -> Result<Answer, FileError> {
+    let subtasks: Vec<SubtaskId> = of.iter().map(|(_, subtask)| *subtask).collect();
+    if let Err(e) = checkpoints.prune_sets(&subtasks, CHECKPOINTS_KEPT, true) {
+        answers.send(Answer::Notice(format!("checkpoints were not pruned: {e}")));
+    }
+    let found = checkpoints.newest_sets(&subtasks, before, attempt)?;
+    for line in found.passed_over {
+        answers.send(Answer::Notice(line));
+    }
+    let mut sets = found.sets.into_iter();
+    let Some((_, files)) = sets.next() else { return Ok(Answer::PickedSet { origins: Vec::new() }) };
+    let mut older: Vec<_> = sets.next().map(|(_, files)| files.into_iter()).into_iter().flatten().map(Some).collect();
+    older.resize(files.len(), None);
+    let origins = of
+        .iter()
+        .zip(files)
+        .zip(older)
+        .filter_map(|(((key, _), from), older)| {
+            let choice = Choice { from: Some(from), older, passed_over: Vec::new() };
+            Some((*key, origin(spool, choice)?))
+        })
+        .collect();
+    Ok(Answer::PickedSet { origins })
 }
 
 fn origin(spool: &Path, choice: Choice) -> Option<Origin> {

@@ -38,6 +38,7 @@ impl Starter {
                             entry.signal = signal;
                         }
                         let kill = i32::from(signal) == SIGKILL;
+                        self.on_gang_stopped(key, signal);
                         self.on_event(key, if kill { Event::Kill } else { Event::Stop });
                         self.on_stop_while_drained(key);
                     }
@@ -55,10 +56,6 @@ impl Starter {
             }
         }
         Ok(Taken::Some)
-    }
-
-    fn on_gang(&mut self, _gang: dc_model::wire::Gang) {
-        self.control.notice("this starter launches no gangs yet");
     }
 
     fn on_hello(&mut self, hello: &Hello) -> Result<(), Gone> {

@@ -12,6 +12,7 @@ mod end;
 mod env;
 mod feeds;
 mod files;
+mod gang;
 mod grouping;
 mod haste;
 mod held;
@@ -95,6 +96,9 @@ struct Starter {
     memory: Option<Memory>,
     /// What all that it starts is in, once it is.
     group: Option<Group>,
+    /// The ranks of an MPI job, and what launches them.
+    gang: Option<gang::Gang>,
+    gangs: u64,
     bye: bool,
     /// Ranks are held by SIGSTOP: dcrun is stopped by its terminal.
     is_frozen: bool,
@@ -149,6 +153,8 @@ impl Starter {
             job: None,
             memory: None,
             group: None,
+            gang: None,
+            gangs: 0,
             bye: false,
             is_frozen: false,
             freed: Vec::new(),
@@ -191,7 +197,8 @@ impl Starter {
             Taken::Some => true,
         };
         // Before dcrun is told of an attempt's end, what it left behind is killed.
-        self.orphans.maybe_kill(&self.table, self.job.as_ref().map(|job| job.uuid));
+        let launcher = self.gang.as_ref().and_then(gang::Gang::launcher);
+        self.orphans.maybe_kill(&self.table, self.job.as_ref().map(|job| job.uuid), launcher);
         while let Some(key) = self.freed.pop() {
             self.on_event(key, Event::Freed);
         }
@@ -204,7 +211,7 @@ impl Starter {
         if !self.output.is_empty() && (output.is_due(now) || self.bye) {
             self.output.flush();
         }
-        let all_over = self.table.is_empty() && self.streams.is_empty() && self.drains.is_empty();
+        let all_over = self.table.is_empty() && self.streams.is_empty() && self.drains.is_empty() && self.gang.is_none();
         if self.bye && all_over && self.output.is_empty() && !self.control.is_waiting() {
             return Ok(Some(Ending::Served));
         }
@@ -234,6 +241,9 @@ impl Starter {
         while let Some(timer) = self.timers.due(now) {
             self.on_timer(timer, now);
         }
+        if ready.gang {
+            self.on_gang_ready();
+        }
         if ready.pipes {
             self.streams.on_readable(&mut self.output);
         }
@@ -261,10 +271,15 @@ impl Starter {
             PollFd::new(self.signals.as_fd(), readable),
             PollFd::new(self.lookups.bell().as_fd(), readable),
             PollFd::new(self.streams.epoll().0.as_fd(), pipes),
+            // Without a gang it is looked at twice, which is cheaper than another list.
+            PollFd::new(
+                self.gang.as_ref().map_or(self.lookups.bell().as_fd(), |gang| gang.door().0.as_fd()),
+                if self.gang.is_some() { readable } else { PollFlags::empty() },
+            ),
             PollFd::new(self.output.socket().as_fd(), output),
         ];
         // Its end would be told again and again, and changes nothing.
-        let polled = if self.output.is_reader_gone() { &mut fds[..4] } else { &mut fds[..] };
+        let polled = if self.output.is_reader_gone() { &mut fds[..5] } else { &mut fds[..] };
         match poll(polled, rounded_up(timeout)) {
             Ok(_) | Err(Errno::EINTR | Errno::EAGAIN | Errno::ENOMEM) => {}
             Err(_) => return Err(Gone),
@@ -278,7 +293,8 @@ impl Starter {
             signals: events[1].contains(readable),
             answers: events[2].contains(readable),
             pipes: events[3].contains(readable),
-            reader_gone: events[4].intersects(PollFlags::POLLHUP | PollFlags::POLLERR),
+            gang: self.gang.is_some() && events[4].contains(readable),
+            reader_gone: events[5].intersects(PollFlags::POLLHUP | PollFlags::POLLERR),
         })
     }
 }
@@ -300,6 +316,7 @@ struct Ready {
     signals: bool,
     answers: bool,
     pipes: bool,
+    gang: bool,
     reader_gone: bool,
 }
 

@@ -46,14 +46,14 @@ impl Orphans {
         self.to_look = true;
     }
 
-    /// Looks for orphans, if some may have come, and kills those whose attempt has ended.
-    pub fn maybe_kill(&mut self, table: &Table, job: Option<JobUuid>) {
+    /// Looks for orphans, if some may have come (a gang's launcher is none), and kills those whose attempt has ended.
+    pub fn maybe_kill(&mut self, table: &Table, job: Option<JobUuid>, launcher: Option<Pid>) {
         if !std::mem::take(&mut self.to_look) {
             return;
         }
         let Ok(children) = self.children.now() else { return };
         for pid in children {
-            if table.of_pid(pid).is_some() {
+            if table.of_pid(pid).is_some() || launcher == Some(pid) {
                 continue;
             }
             let owner = *self.known.entry(pid).or_insert_with(|| owner(pid, job, table.serial()));

@@ -54,7 +54,8 @@ impl Starter {
     fn act(&mut self, key: AttemptKey, act: Act) -> Option<Event> {
         match act {
             Act::Pick => return self.pick(key),
-            Act::Launch => return Some(self.launch(key)),
+            // A gang's is launched when all of it is there.
+            Act::Launch => return (!self.is_of_gang(key)).then(|| self.launch(key)),
             Act::AwaitExec => return self.await_exec(key),
             Act::TellStarted => self.tell_started(key),
             Act::Signal => self.signal(key),
@@ -83,8 +84,12 @@ impl Starter {
 
     /// The first attempt finds no checkpoint of another.
     fn pick(&mut self, key: AttemptKey) -> Option<Event> {
+        let is_of_gang = self.is_of_gang(key);
         let (Some(entry), Some(job)) = (self.table.get(key), &mut self.job) else { return None };
         let Launch { subtask, attempt, before, .. } = *entry.launch;
+        if is_of_gang {
+            return None;
+        }
         if attempt <= Attempt(1) {
             return Some(Event::Picked);
         }
@@ -198,7 +203,7 @@ impl Starter {
         });
     }
 
-    fn signal(&mut self, key: AttemptKey) {
+    pub(super) fn signal(&mut self, key: AttemptKey) {
         let Some((pid, signal)) = self.table.get(key).and_then(|e| Some((e.process?.pid, e.signal))) else {
             return;
         };
@@ -307,12 +312,13 @@ impl Starter {
         while let Ok(Some((pid, end))) = peek(Whose::Any) {
             match self.table.of_pid(pid) {
                 Some(key) => self.on_rank_exited(key, end),
+                None if self.on_launcher_exited(pid, end) => {}
                 None => self.on_orphan_exited(pid),
             }
         }
     }
 
-    fn on_rank_exited(&mut self, key: AttemptKey, end: End) {
+    pub(super) fn on_rank_exited(&mut self, key: AttemptKey, end: End) {
         if self.settle_held(key) == Settled::Over {
             return;
         }
@@ -324,7 +330,12 @@ impl Starter {
             let ran_ns = u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX);
             entry.report = Some(Report { ran_ns, memory_short, ..Report::bare(outcome) });
         }
+        let report = self.table.get(key).and_then(|entry| entry.report);
         self.on_event(key, Event::Exited);
+        if let Some(report) = report.filter(|_| self.gang.is_some()) {
+            self.on_gang_rank_exited(key, report);
+            self.maybe_gang_over();
+        }
     }
 
     fn on_orphan_exited(&mut self, pid: Pid) {
@@ -339,6 +350,7 @@ impl Starter {
             Timer::Grace(key) => self.on_event(key, Event::GraceOver),
             Timer::HalfGrace(key) => self.on_event(key, Event::HalfGraceOver),
             Timer::Group => self.enter_group(),
+            Timer::Gang(serial, deadline) => self.on_gang_deadline(serial, deadline),
             Timer::Look(key) => self.on_look(key, now),
             Timer::Drain(key) => self.streams.on_drain_over(key, &mut self.output),
             Timer::DrainOver(key) => self.on_drains_over(key, now),
@@ -355,6 +367,7 @@ impl Starter {
                     }
                     self.on_event(key, Event::Picked);
                 }
+                Answer::PickedSet { origins } => self.on_set_picked(origins),
                 Answer::Left { key, checkpoint } => {
                     if let Some(report) = self.table.get_mut(key).and_then(|entry| entry.report.as_mut()) {
                         report.checkpoint = checkpoint;

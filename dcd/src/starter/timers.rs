@@ -1,5 +1,6 @@
 //! What is to happen later: a heap of instants. A timer whose object is gone by then is let go when it fires.
 
+use super::gang::Deadline;
 use super::streams::StreamKey;
 use super::table::AttemptKey;
 use std::cmp::Reverse;
@@ -17,6 +18,8 @@ pub enum Timer {
     Group,
     /// An attempt that runs is to be looked at.
     Look(AttemptKey),
+    /// Something of a gang, by its count, is waited for no longer.
+    Gang(u64, Deadline),
     /// A stream whose rank has ended is closed.
     Drain(StreamKey),
     /// Streams of an ended rank that are drained beside the loop are closed.

@@ -5,11 +5,13 @@ mod choose;
 mod prune;
 mod read;
 mod regions;
+mod set;
 mod write;
 
 pub use choose::{Choice, Found};
 pub use prune::Pruned;
 pub use read::Checkpoint;
+pub use set::SetChoice;
 pub use regions::{Entry, REGIONS_MAX, Region, RegionMut};
 
 use crate::files::{Dir, FileError, Op};
