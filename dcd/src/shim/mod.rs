@@ -13,7 +13,8 @@ use nix::libc::SIGKILL;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::SigSet;
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, recvmsg, send, socket,
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, recvmsg, send,
+    socket,
 };
 use std::ffi::{CString, OsString};
 use std::fs::File;
@@ -41,7 +42,9 @@ pub fn main() -> ExitCode {
             // Into the launcher's output, which the starter shows where ranks are missing.
             let _ = std::io::Write::write_fmt(
                 &mut std::io::stderr(),
-                format_args!("a rank cannot reach its starter: {errno}; it is meant to be started by dcrun\n"),
+                format_args!(
+                    "a rank cannot reach its starter: {errno}; it is meant to be started by dcrun\n"
+                ),
             );
             ExitCode::from(dc_model::exit::DC_ERROR)
         }
@@ -71,7 +74,9 @@ fn serve() -> nix::Result<()> {
     let pid = launched.pid;
     let watched = PidFd::open(pid);
     let told = tell(&starter, &FromShim::Started(launched));
-    if told.is_ok() && let Ok(watched) = &watched {
+    if told.is_ok()
+        && let Ok(watched) = &watched
+    {
         watch(&starter, watched, pid);
     }
     let _ = signal_group(pid, SIGKILL as u8);
@@ -165,11 +170,7 @@ fn receive(starter: &OwnedFd) -> nix::Result<Option<(Orders, Vec<OwnedFd>)>> {
     Ok(Orders::decode(&held).ok().map(|orders| (orders, fds)))
 }
 
-fn launch(
-    orders: &Orders,
-    streams: Vec<OwnedFd>,
-    mask: &SigSet,
-) -> Result<crate::launch::Launched, Refused> {
+fn launch(orders: &Orders, streams: Vec<OwnedFd>, mask: &SigSet) -> Result<crate::launch::Launched, Refused> {
     let no_string = |_| Refused { stage: LaunchStage::Exec, errno: Errno::EINVAL as i32 };
     let strings = |list: &[Vec<u8>]| -> Result<Vec<CString>, Refused> {
         list.iter().map(|item| CString::new(&item[..]).map_err(no_string)).collect()
@@ -204,7 +205,8 @@ fn launch(
 fn inherited(own: &[Vec<u8>]) -> Vec<CString> {
     let name = |var: &[u8]| var.split(|byte| *byte == b'=').next().unwrap_or_default().to_vec();
     let own: std::collections::HashSet<Vec<u8>> = own.iter().map(|var| name(var)).collect();
-    let is_wanted = |(name, _): &(OsString, OsString)| name != GANG_VARIABLE && !own.contains(name.as_bytes());
+    let is_wanted =
+        |(name, _): &(OsString, OsString)| name != GANG_VARIABLE && !own.contains(name.as_bytes());
     std::env::vars_os()
         .filter(is_wanted)
         .filter_map(|(name, value)| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok())

@@ -242,20 +242,15 @@ fn pick_set(
     for line in found.passed_over {
         answers.send(Answer::Notice(line));
     }
-    let mut sets = found.sets.into_iter();
-    let Some((_, files)) = sets.next() else { return Ok(Answer::PickedSet { origins: Vec::new() }) };
-    let mut older: Vec<_> = sets.next().map(|(_, files)| files.into_iter()).into_iter().flatten().map(Some).collect();
-    older.resize(files.len(), None);
-    let origins = of
-        .iter()
-        .zip(files)
-        .zip(older)
-        .filter_map(|(((key, _), from), older)| {
-            let choice = Choice { from: Some(from), older, passed_over: Vec::new() };
-            Some((*key, origin(spool, choice)?))
-        })
-        .collect();
-    Ok(Answer::PickedSet { origins })
+    let Some((_, files)) = found.sets.into_iter().next() else {
+        return Ok(Answer::PickedSet { origins: Vec::new() });
+    };
+    // No rank is told of the set before: one alone that took it would leave the others.
+    let origins = of.iter().zip(files).filter_map(|((key, _), from)| {
+        let choice = Choice { from: Some(from), older: None, passed_over: Vec::new() };
+        Some((*key, origin(spool, choice)?))
+    });
+    Ok(Answer::PickedSet { origins: origins.collect() })
 }
 
 fn origin(spool: &Path, choice: Choice) -> Option<Origin> {

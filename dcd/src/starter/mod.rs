@@ -211,7 +211,8 @@ impl Starter {
         if !self.output.is_empty() && (output.is_due(now) || self.bye) {
             self.output.flush();
         }
-        let all_over = self.table.is_empty() && self.streams.is_empty() && self.drains.is_empty() && self.gang.is_none();
+        let all_over =
+            self.table.is_empty() && self.streams.is_empty() && self.drains.is_empty() && self.gang.is_none();
         if self.bye && all_over && self.output.is_empty() && !self.control.is_waiting() {
             return Ok(Some(Ending::Served));
         }

@@ -169,9 +169,19 @@ impl Run {
                 let verdict = self.verdict.take();
                 if let Some(rank) = rank {
                     self.tell_ended(subtask, attempt, rank, outcome, ran_ns, stopped);
-                    if let Some(Record::AttemptFailed { checkpoint, advanced, retry, .. }) = verdict {
-                        let how = (outcome, memory_short);
-                        self.tell_failed(subtask, attempt, rank, how, checkpoint, advanced, retry);
+                    // In a gang the one that failed is told of when the last one has ended.
+                    if let Some(Record::AttemptFailed {
+                        subtask: failed,
+                        attempt,
+                        outcome,
+                        checkpoint,
+                        advanced,
+                        retry,
+                    }) = verdict
+                    {
+                        let how = (outcome, memory_short && failed == subtask);
+                        let rank = if failed == subtask { rank } else { self.rank_of_gang(failed) };
+                        self.tell_failed(failed, attempt, rank, how, checkpoint, advanced, retry);
                     }
                 }
             }

@@ -76,6 +76,14 @@ impl Run {
         })
     }
 
+    /// The rank that a subtask of a gang belongs to.
+    pub(super) fn rank_of_gang(&self, subtask: SubtaskId) -> Rank {
+        let spec = self.job.spec();
+        let lists = dcsched_core::job::lists(&spec.needs, spec.ranks);
+        let found = (0..).zip(lists).find(|(_, list)| list.contains(&subtask));
+        Rank(found.map_or(0, |(rank, _)| rank))
+    }
+
     fn launch_gang(&mut self, attempt: Attempt, members: &[Member], before: Option<Restart>) {
         let Some(launcher) = &self.launcher else { return };
         let of_member = |member: &Member| {
@@ -107,7 +115,11 @@ impl Run {
             self.stop_command(*reason);
         }
         if matches!(record, Record::Done { .. } | Record::AttemptFailed { .. } | Record::GivenUp { .. }) {
-            self.verdict = Some(record.clone());
+            let is_of_gang = matches!(record, Record::GivenUp { .. })
+                && matches!(self.verdict, Some(Record::AttemptFailed { .. }));
+            if !is_of_gang {
+                self.verdict = Some(record.clone());
+            }
         }
         if matches!(record, Record::Ended { status: exit::OK }) && !self.view.keep {
             // The directory goes now, and the journal with it: nobody could ever read what a sync would save.

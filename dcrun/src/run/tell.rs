@@ -133,7 +133,8 @@ impl Run {
         advanced: bool,
         retry: bool,
     ) {
-        let entry = &self.job.durable().entries[subtask.index()];
+        let durable = self.job.durable();
+        let entry = durable.gang.as_ref().unwrap_or(&durable.entries[subtask.index()]);
         let from = entry.next_start();
         let restart_on = self.job.spec().restart_on;
         let then = match (retry, outcome) {

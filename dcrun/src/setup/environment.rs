@@ -79,6 +79,7 @@ const STRIPPED: &[&str] = &[
     "DC_RESTART_FROM_OLDER",
     "DC_CPUS",
     "DC_SPOOL",
+    "DC_GANG",
     "DC_PROGRESS",
     "DC_MERGE",
     "DC_MERGE_LIST",

@@ -11,8 +11,8 @@ mod write;
 pub use choose::{Choice, Found};
 pub use prune::Pruned;
 pub use read::Checkpoint;
-pub use set::SetChoice;
 pub use regions::{Entry, REGIONS_MAX, Region, RegionMut};
+pub use set::SetChoice;
 
 use crate::files::{Dir, FileError, Op};
 use crate::layout;

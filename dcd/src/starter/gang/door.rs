@@ -5,8 +5,8 @@ use crate::shim::words::{FromShim, TOKEN_BYTES, WORD_BYTES_MAX};
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::socket::{
-    AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind, getsockopt,
-    listen, recv, send, sendmsg, socket, sockopt,
+    AddressFamily, Backlog, ControlMessage, MsgFlags, SockFlag, SockType, UnixAddr, accept4, bind,
+    getsockopt, listen, recv, send, sendmsg, socket, sockopt,
 };
 use std::fs::File;
 use std::io::{IoSlice, Read};

@@ -133,7 +133,8 @@ impl Starter {
         job.gang = subtasks.clone();
         let mut seats = Vec::with_capacity(lists.len());
         for list in lists {
-            let keys: Vec<_> = list.into_iter().filter_map(|launch| self.table.add(Box::new(launch))).collect();
+            let keys: Vec<_> =
+                list.into_iter().filter_map(|launch| self.table.add(Box::new(launch))).collect();
             seats.push(Seat { keys, shim: None, streams: [None; 2], list: None, is_over: false });
         }
         self.gangs += 1;
@@ -215,11 +216,14 @@ impl Starter {
             .map_err(of_string)?;
         let shared = job.env.shared();
         let has = |name: &str| {
-            shared.iter().any(|var| var.to_bytes().strip_prefix(name.as_bytes()).is_some_and(|v| v.starts_with(b"=")))
+            shared
+                .iter()
+                .any(|var| var.to_bytes().strip_prefix(name.as_bytes()).is_some_and(|v| v.starts_with(b"=")))
         };
         let mut env = command::variables(gang.what.family, has);
         env.push(format!("{GANG_VARIABLE}={}", gang.door.address()));
-        let env: Vec<CString> = env.into_iter().map(CString::new).collect::<Result<_, _>>().map_err(of_string)?;
+        let env: Vec<CString> =
+            env.into_iter().map(CString::new).collect::<Result<_, _>>().map_err(of_string)?;
         let program = CString::new(&gang.what.launcher[..]).map_err(of_string)?;
         let (pipe, said) = pipe2(OFlag::O_CLOEXEC).map_err(no_launcher)?;
         fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(no_launcher)?;
@@ -317,7 +321,8 @@ impl Starter {
             let text: Vec<u8> =
                 entries.flat_map(|entry| list::line(&entry.launch, entry.origin.as_ref())).collect();
             let file = memory_file(&text).map_err(gone)?;
-            extra = format!("DC_SUBTASK_FILE=/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into_bytes();
+            extra =
+                format!("DC_SUBTASK_FILE=/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into_bytes();
             gang.seats[seat].list = Some(file);
             // They stand in the list: one subtask's would be taken for all.
             if let Some(entry) = self.table.get_mut(lead) {
@@ -377,7 +382,8 @@ impl Starter {
         let Some(gang) = &self.gang else { return };
         let (keys, streams) = (gang.seats[seat].keys.clone(), gang.seats[seat].streams);
         let Some((lead, riders)) = keys.split_first() else { return };
-        let Some(state) = self.table.get(*lead).filter(|entry| entry.process.is_none()).map(|entry| entry.state)
+        let Some(state) =
+            self.table.get(*lead).filter(|entry| entry.process.is_none()).map(|entry| entry.state)
         else {
             return;
         };
@@ -519,7 +525,8 @@ impl Starter {
                 };
                 let came = gang.seats.iter().filter(|seat| seat.shim.is_some()).count();
                 let count = gang.seats.len();
-                self.control.notice(format!("the MPI launcher {how} when {came} of {count} ranks were there"));
+                self.control
+                    .notice(format!("the MPI launcher {how} when {came} of {count} ranks were there"));
                 self.fail_gang(refused(LaunchStage::Launcher, Errno::ECHILD), false);
             }
             Stage::Running if gang.seats.iter().any(|seat| !seat.is_over) => {
@@ -528,6 +535,7 @@ impl Starter {
             }
             Stage::Running | Stage::Over => {}
         }
+        self.maybe_gang_over();
         true
     }
 
@@ -543,7 +551,8 @@ impl Starter {
                 self.fail_gang(refused(LaunchStage::Launcher, Errno::ETIMEDOUT), false);
             }
             Deadline::Orphaned => {
-                let left: Vec<_> = gang.seats.iter().filter(|seat| !seat.is_over).map(|s| s.keys.clone()).collect();
+                let left: Vec<_> =
+                    gang.seats.iter().filter(|seat| !seat.is_over).map(|s| s.keys.clone()).collect();
                 for key in left.into_iter().flatten() {
                     self.on_event(key, Event::Kill);
                 }
@@ -592,7 +601,8 @@ impl Starter {
         self.on_chatter();
         let Some(gang) = self.gang.take() else { return };
         if gang.failed || gang.what.verbose {
-            for line in String::from_utf8_lossy(&gang.chatter).lines().filter(|line| !line.trim().is_empty()) {
+            for line in String::from_utf8_lossy(&gang.chatter).lines().filter(|line| !line.trim().is_empty())
+            {
                 self.control.notice(format!("MPI launcher: {}", line.escape_debug()));
             }
         }
