@@ -233,7 +233,10 @@ impl Run {
                 }
                 Merged::Command(command) => {
                     let target = format!("exec:{command}");
-                    self.say_if_not_quiet(format!("results are merged by {}", target.escape_debug()));
+                    self.say_if_not_quiet(format!(
+                        "results are merged by {}",
+                        dc_spool::files::shown(target.as_str())
+                    ));
                     self.event(|| Event::Merged { file: &target });
                 }
             }

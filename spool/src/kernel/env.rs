@@ -223,6 +223,7 @@ mod tests {
             ("DC_BLOCK", "3 2 3 4"),
             ("DC_BLOCK", "1  2 3 4"),
             ("DC_GRID", "0 5"),
+            ("DC_DOMAIN_KIND", "MASK"),
             ("DC_CHECKPOINT_INTERVAL", "-1"),
             ("DC_CHECKPOINT_INTERVAL", "inf"),
             ("DC_CHECKPOINT_INTERVAL", "."),

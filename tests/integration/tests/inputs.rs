@@ -155,3 +155,28 @@ fn lists_in_every_spelling() {
     place.dcrun("-i 0 --subtasks - true").run().ends_with(125).says_in_a_line(&["-i cannot give"]);
     place.nothing_is_left();
 }
+
+/// A resume takes the file as the start did, and sees when it has changed.
+#[test]
+fn a_resume_takes_the_array_as_the_start_did() {
+    let place = Scratch::new();
+    let array =
+        |sea: i16| array("<i2", false, |x, y| (sea * i16::from(weight(x, y) > 0)).to_le_bytes().to_vec());
+    place.write("i.npy", array(-1));
+    let script = r#"test -e ok || exit 3; set -- $DC_BLOCK
+        head -c $((($3 - $1) * ($4 - $2))) /dev/zero | dcspool result --dtype u1 --layout block"#;
+    let line = "-n 3 --domain mask:i.npy --merge grid:out.npy --fill 255 --spool job";
+    place.dcrun(line).script(script).run().ends_with(3);
+    place.write("ok", "");
+    place.write("i.npy", array(-2));
+    place
+        .dcrun("--resume job")
+        .run()
+        .ends_with(125)
+        .says_in_a_line(&["i.npy has changed since the job was started"]);
+    place.write("i.npy", array(-1));
+    place.dcrun("--resume job").run().ends_with(0);
+    let found = std::fs::read(place.path("out.npy")).unwrap();
+    let cells = (0..NX * NY).map(|i| if weight(i % NX, i / NX) > 0 { 0 } else { 255 });
+    assert!(found.ends_with(&cells.collect::<Vec<u8>>()));
+}
