@@ -126,7 +126,7 @@ fn a_command_that_fails_is_run_again_by_a_resume() {
 fn a_command_is_stopped_with_its_job() {
     for (signal, status) in [(Signal::SIGTERM, Some(143)), (Signal::SIGKILL, None)] {
         let place = Scratch::new();
-        let command = r#"exec:trap "echo told >>told" TERM; echo $$ >pid.new; mv pid.new pid; while :; do sleep 0.05; done"#;
+        let command = r#"exec:test -e ok && exit; trap "echo told >>told" TERM; echo $$ >pid.new; mv pid.new pid; while :; do sleep 0.05; done"#;
         let ask = place.dcrun("-n 1 --merge").arg(command).env("DC_GRACE", "0.5");
         let running = ask.script("echo x | dcspool result").start();
         let pid: i32 =
@@ -143,6 +143,9 @@ fn a_command_is_stopped_with_its_job() {
         until("the command's end", || (!process::lives(pid)).then_some(()));
         place.nothing_runs();
         assert_eq!(place.jobs().len(), 1, "the results are kept");
+        place.write("ok", "");
+        place.dcrun("--resume").arg(place.job()).run().ends_with(0);
+        place.nothing_is_left();
     }
 }
 
