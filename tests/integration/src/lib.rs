@@ -17,7 +17,7 @@ pub mod wait;
 
 pub use commands::{built, root};
 pub use events::{Events, only};
-pub use fixtures::{fixture, linked_fixture};
+pub use fixtures::{fixture, linked_fixture, mpi_fixture};
 pub use memory_group::MemoryGroup;
 pub use run::{Ask, Finished, Running};
 pub use scratch::Scratch;
