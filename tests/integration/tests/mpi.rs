@@ -38,7 +38,6 @@ fn starts(place: &Scratch) -> Vec<(u32, u32, u32, u32)> {
         .noted("start")
         .iter()
         .map(|line| (number(&line[3]), number(&line[1]), number(&line[2]), number(&line[4])))
-        .map(|(attempt, rank, size, step)| (attempt, rank, size, step))
         .collect();
     all.sort_unstable();
     all

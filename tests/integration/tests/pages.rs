@@ -245,7 +245,8 @@ fn variables_of_a_rank() {
     let page = read("man/dc-kernel.7");
     let listed = variables_in_items(&section(&page, "Sh", "ENVIRONMENT"));
     let of_merge = variables_in_items(&section(&page, "Ss", "Set for a command that merges"));
-    let others = of_user(&page).union(&of_merge).cloned().collect();
+    let of_mpi = variables_in_items(&section(&page, "Ss", "Set in an MPI job"));
+    let others: Words = of_user(&page).union(&of_merge).chain(&of_mpi).cloned().collect();
     let set = listed.difference(&others).cloned().collect();
     assert_same("variables", ("a rank's environment", &found), ("dc-kernel(7)", &set));
 }
