@@ -112,3 +112,7 @@ fn common(dirs: &[(SubtaskId, Dir)]) -> Result<Vec<Restart>, FileError> {
     }
     Ok(counts.into_iter().filter(|(_, count)| *count == dirs.len()).map(|(restart, _)| restart).collect())
 }
+
+#[cfg(test)]
+#[path = "set_tests.rs"]
+mod tests;
