@@ -11,6 +11,7 @@ pub mod random;
 pub mod run;
 pub mod scratch;
 pub mod shown;
+pub mod strace;
 pub mod stream;
 pub mod terminal;
 pub mod wait;
