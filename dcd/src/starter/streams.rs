@@ -107,7 +107,15 @@ impl Streams {
 
     /// Forgets streams of a rank that never ran.
     pub fn discard(&mut self, keys: [Option<StreamKey>; 2]) {
-        keys.into_iter().flatten().for_each(|key| drop(self.streams.remove(key)));
+        keys.into_iter().flatten().for_each(|key| drop(self.take(key)));
+    }
+
+    /// Takes one out. A child that is held has a copy of its pipe until it comes to close that: without a word to epoll
+    /// its end would be told all the while.
+    fn take(&mut self, key: StreamKey) -> Option<Stream> {
+        let stream = self.streams.remove(key)?;
+        let _ = self.epoll.delete(&stream.pipe);
+        Some(stream)
     }
 
     /// The descriptor that is readable when a pipe is.
@@ -193,7 +201,7 @@ impl Streams {
 
     /// Each stream ends with exactly one last frame, empty where its last line was whole.
     fn close(&mut self, key: StreamKey, out: &mut OutputSocket) {
-        let Some(mut stream) = self.streams.remove(key) else { return };
+        let Some(mut stream) = self.take(key) else { return };
         let bytes = stream.lines.finish();
         let Stream { subtask, attempt, rank, stderr, .. } = stream;
         out.push(&Output { subtask, attempt, rank, stderr, last: true, bytes });
