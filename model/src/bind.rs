@@ -5,6 +5,9 @@ use crate::cpuset::CPUS_MAX;
 
 /// The most entries a map or a list of masks may have, repetitions counted.
 pub const ENTRIES_MAX: usize = 1 << 16;
+/// The most memory that the entries' sets may take, in words of 64 bits: a short text can ask for much. So many are an
+/// entry for each of 8,192 CPUs.
+const WORDS_MAX: usize = 1 << 20;
 
 /// What a rank is bound to.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -84,7 +87,7 @@ pub enum BindError {
         form: &'static str,
     },
     /// Too many of them.
-    #[error("more than {ENTRIES_MAX} entries")]
+    #[error("too many entries: more than {ENTRIES_MAX}, or together more memory than {} MiB", WORDS_MAX >> 17)]
     TooMany,
 }
 
@@ -141,13 +144,14 @@ fn unknown(given: &str) -> BindError {
         .map_or(BindError::Word, |(_, hint)| BindError::Elsewhere(hint))
 }
 
-/// The entries of a list, each as often as is said behind its `*`.
-fn entries(
+/// The entries of a list, each as often as is said behind its `*`. None is made before it is known to be wanted.
+fn entries<I: Iterator<Item = CpuSet>>(
     list: &str,
     (word, form): (&'static str, &'static str),
-    read: impl Fn(&str) -> Option<Vec<CpuSet>>,
+    read: impl Fn(&str) -> Option<I>,
 ) -> Result<Vec<CpuSet>, BindError> {
     let mut all = Vec::new();
+    let mut words = 0;
     for item in list.split(',') {
         if item.is_empty() {
             return Err(BindError::Empty { word, form });
@@ -157,12 +161,14 @@ fn entries(
             Some((entry, times)) => (entry, number(times).filter(|n| *n > 0).ok_or_else(bad)?),
             None => (item, 1),
         };
-        let read = read(entry).ok_or_else(bad)?;
         for _ in 0..times {
-            if all.len() + read.len() > ENTRIES_MAX {
-                return Err(BindError::TooMany);
+            for set in read(entry).ok_or_else(bad)? {
+                words += set.words().len();
+                if all.len() == ENTRIES_MAX || words > WORDS_MAX {
+                    return Err(BindError::TooMany);
+                }
+                all.push(set);
             }
-            all.extend_from_slice(&read);
         }
     }
     Ok(all)
@@ -192,7 +198,7 @@ fn map(list: &str) -> Result<Vec<CpuSet>, BindError> {
             Some((low, high)) => (cpu(low)?, cpu(high)?),
             None => (cpu(entry)?, cpu(entry)?),
         };
-        (low <= high).then(|| (low..=high).map(|cpu| CpuSet::from_iter([cpu])).collect())
+        (low <= high).then(|| (low..=high).map(|cpu| CpuSet::from_iter([cpu])))
     })
 }
 
@@ -201,7 +207,7 @@ fn masks(list: &str) -> Result<Vec<CpuSet>, BindError> {
     entries(list, MASK, |entry| {
         let digits = entry.strip_prefix("0x").or_else(|| entry.strip_prefix("0X")).unwrap_or(entry);
         let set = CpuSet::from_mask(digits)?;
-        (!set.is_empty()).then(|| vec![set])
+        (!set.is_empty()).then(|| std::iter::once(set))
     })
 }
 
@@ -279,5 +285,13 @@ mod tests {
             told("map_cpu:1,a b"),
             "a b: no entry of map_cpu; wanted CPU numbers such as 0,2,4, 0-3 or 0*4,1*4"
         );
+    }
+
+    #[test]
+    fn a_short_text_does_not_take_much_memory() {
+        assert_eq!(parse("map_cpu:0-65535"), Err(BindError::TooMany));
+        assert_eq!(parse("map_cpu:65535*65536"), Err(BindError::TooMany));
+        assert_eq!(parse(&format!("mask_cpu:8{}*4096", "0".repeat(16_000))), Err(BindError::TooMany));
+        assert_eq!(fixed("map_cpu:0-8191").len(), 8192);
     }
 }
