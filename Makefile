@@ -9,7 +9,7 @@ PYTHONDIR ?= $(PREFIX)/lib/dc/python
 MANDIR = $(DESTDIR)$(PREFIX)/share/man
 RELEASE = $(or $(CARGO_TARGET_DIR),target)/release
 
-.PHONY: build demo check bench install clean
+.PHONY: build demo check fuzz bench install clean
 
 build:
 	cargo build --locked --release
@@ -21,6 +21,12 @@ demo:
 check:
 	tools/deps --for check
 	.ci/run
+
+# Every decoder, a minute each; FUZZ="--seconds 600 job" gives one of them ten.
+FUZZ ?= --seconds 60
+fuzz:
+	tools/deps --for check
+	tools/fuzz $(FUZZ)
 
 bench:
 	tools/deps --for build

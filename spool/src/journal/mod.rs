@@ -19,5 +19,5 @@ pub use writer::{FIRST_CHUNK_BYTES, RESERVE_BYTES, Writer};
 mod damage_tests;
 #[cfg(test)]
 mod page_tests;
-#[cfg(test)]
-mod samples;
+#[cfg(any(test, feature = "fakes"))]
+pub mod samples;
