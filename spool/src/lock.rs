@@ -3,11 +3,10 @@
 use crate::files::{Dir, FileError, Kind, Op, Reason, shown};
 use crate::layout;
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag};
-use nix::sys::stat::{Mode, fstat};
+use nix::fcntl::Flock;
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -37,7 +36,7 @@ fn by(pid: Option<u32>) -> String {
 /// The lock of a job; let go when dropped, or when the process ends. It is not inherited over exec.
 #[derive(Debug)]
 pub struct Lock {
-    _file: Flock<File>,
+    _file: Flock<OwnedFd>,
 }
 
 impl Lock {
@@ -47,27 +46,25 @@ impl Lock {
     /// [`LockError::Held`], or what opening the file failed with.
     pub fn take(dir: &Dir) -> Result<Self, LockError> {
         let path = dir.path_of(layout::LOCK);
-        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-        let mode = Mode::from_bits_truncate(layout::FILE_MODE);
-        let opened = nix::fcntl::openat(dir, layout::LOCK, flags, mode);
-        let file = File::from(opened.map_err(|errno| FileError::os(Op::Lock, &path, errno))?);
+        let failed = |errno| FileError::os(Op::Lock, &path, errno);
+        let opened = dir.disk().open_lock(dir.as_fd(), layout::LOCK.as_ref(), layout::FILE_MODE);
+        let file = opened.map_err(failed)?;
         if dir.kind(layout::LOCK)? != Some(Kind::File) {
             return Err(FileError { op: Op::Lock, path, reason: Reason::NotRegular }.into());
         }
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        match dir.disk().lock(file) {
             Ok(file) => {
                 // Its name may have gone between opening and locking: the job was just removed.
-                let stat = fstat(&*file).map_err(|errno| FileError::os(Op::Lock, &path, errno))?;
-                if stat.st_nlink == 0 {
-                    return Err(FileError::os(Op::Lock, &path, Errno::ENOENT).into());
+                if dir.disk().stat(file.as_fd()).map_err(failed)?.st_nlink == 0 {
+                    return Err(failed(Errno::ENOENT).into());
                 }
-                write_pid(&file);
+                write_pid(file.as_fd());
                 Ok(Self { _file: file })
             }
             Err((file, Errno::EWOULDBLOCK)) => {
-                Err(LockError::Held { dir: dir.path().to_owned(), pid: read_pid(&file) })
+                Err(LockError::Held { dir: dir.path().to_owned(), pid: read_pid(file) })
             }
-            Err((_, errno)) => Err(FileError::os(Op::Lock, &path, errno).into()),
+            Err((_, errno)) => Err(failed(errno).into()),
         }
     }
 
@@ -75,7 +72,7 @@ impl Lock {
     /// keeps a dcrun out. A holder on another host or in another process namespace is not seen.
     #[must_use]
     pub fn is_held(dir: &Dir) -> bool {
-        let inode = dir.open_file(layout::LOCK).ok().and_then(|file| Some(file.metadata().ok()?.ino()));
+        let inode = dir.open_file(layout::LOCK).ok().map(|file| file.inode());
         let locks = std::fs::read_to_string(Path::new("/proc/locks")).unwrap_or_default();
         inode.is_some_and(|inode| locks.lines().any(|line| locks_inode(line, inode)))
     }
@@ -90,14 +87,14 @@ fn locks_inode(line: &str, inode: u64) -> bool {
 }
 
 /// For the message alone: that it cannot be written on a full disk is no reason not to run.
-fn write_pid(file: &File) {
+fn write_pid(file: BorrowedFd<'_>) {
     let pid = format!("{}\n", std::process::id());
-    let _ = file.set_len(0).and_then(|()| file.write_all_at(pid.as_bytes(), 0));
+    let _ = nix::unistd::ftruncate(file, 0).and_then(|()| nix::sys::uio::pwrite(file, pid.as_bytes(), 0));
 }
 
-fn read_pid(file: &File) -> Option<u32> {
+fn read_pid(file: OwnedFd) -> Option<u32> {
     let mut text = String::new();
-    file.take(PID_BYTES_MAX).read_to_string(&mut text).ok()?;
+    File::from(file).take(PID_BYTES_MAX).read_to_string(&mut text).ok()?;
     text.trim_end().parse().ok()
 }
 
@@ -135,7 +132,7 @@ mod tests {
             matches!(Lock::take(&dir), Err(LockError::File(error)) if error.errno() == Some(Errno::ELOOP))
         );
         std::fs::remove_file(tmp.path().join("lock")).unwrap();
-        nix::unistd::mkfifo(&tmp.path().join("lock"), Mode::S_IRWXU).unwrap();
+        nix::unistd::mkfifo(&tmp.path().join("lock"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         assert!(
             matches!(Lock::take(&dir), Err(LockError::File(error)) if error.reason == Reason::NotRegular)
         );

@@ -1,11 +1,8 @@
 //! A record file opened for reading, checkpoint or result: its header read and its length held against it, its
 //! payload streamed against its CRC. Nothing of it is in memory but a piece at a time.
 
-use crate::files::{Dir, FileError, Linux, Op, shown};
+use crate::files::{Dir, FileError, Linux, ReadFile, shown};
 use crate::header::{FileKind, HEADER_BYTES, Header, HeaderError};
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
@@ -42,7 +39,7 @@ impl RecordError {
 /// An opened record file of which the header is good and the length is right; the payload is not verified yet.
 #[derive(Debug)]
 pub struct RecordFile {
-    file: File,
+    file: ReadFile,
     path: PathBuf,
     kind: FileKind,
     header: Header,
@@ -59,15 +56,19 @@ impl RecordFile {
         let file = dir.open_file(name)?;
         let path = dir.path_of(name);
         let refused = |why| RecordError::Refused { kind, path: path.clone(), why };
-        let failed = |error| FileError::io(Op::Read, &path, error);
-
-        let file_bytes = file.metadata().map_err(failed)?.len();
+        let file_bytes = file.len_bytes();
+        if file_bytes < HEADER_BYTES as u64 {
+            return Err(refused(HeaderError::Short));
+        }
         let mut bytes = vec![0; HEADER_BYTES];
-        read_or(&file, &mut bytes, 0, || refused(HeaderError::Short), &path)?;
+        file.read_exact_at(&mut bytes, 0)?;
         let header_bytes = Header::len_bytes(kind, &bytes).map_err(refused)?;
+        if file_bytes < header_bytes as u64 {
+            return Err(refused(HeaderError::Short));
+        }
         bytes.resize(header_bytes, 0);
         if let Some(more) = bytes.get_mut(HEADER_BYTES..) {
-            read_or(&file, more, HEADER_BYTES as u64, || refused(HeaderError::Short), &path)?;
+            file.read_exact_at(more, HEADER_BYTES as u64)?;
         }
         let (header, more, _) = Header::decode(kind, &bytes).map_err(refused)?;
         let (more, payload_at) = (more.to_vec(), header_bytes as u64);
@@ -125,11 +126,10 @@ impl RecordFile {
     /// When the disk fails, or the file has become shorter.
     pub fn read(&self, at: u64, out: &mut [u8]) -> Result<(), RecordError> {
         let end = at.checked_add(out.len() as u64).filter(|end| *end <= self.header.payload_bytes);
-        let short = || self.refused(HeaderError::Length { expected: self.header.payload_bytes, found: at });
         if end.is_none() {
-            return Err(short());
+            return Err(self.refused(HeaderError::Length { expected: self.header.payload_bytes, found: at }));
         }
-        read_or(&self.file, out, self.payload_at + at, short, &self.path)
+        Ok(self.file.read_exact_at(out, self.payload_at + at)?)
     }
 
     /// Reads the whole payload once and holds it against its CRC.
@@ -156,18 +156,4 @@ impl RecordFile {
     pub(crate) fn check_crc(&self, crc: u32) -> Result<(), RecordError> {
         if crc == self.header.payload_crc { Ok(()) } else { Err(self.refused(HeaderError::Payload)) }
     }
-}
-
-/// Fills `out` from a place in a file; an end before that is `short`.
-fn read_or(
-    file: &File,
-    out: &mut [u8],
-    at: u64,
-    short: impl FnOnce() -> RecordError,
-    path: &Path,
-) -> Result<(), RecordError> {
-    file.read_exact_at(out, at).map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => short(),
-        _ => FileError::io(Op::Read, path, error).into(),
-    })
 }

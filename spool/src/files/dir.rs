@@ -1,13 +1,12 @@
 //! An opened directory. What happens in it happens relative to its descriptor, so that a path that is moved or
 //! replaced meanwhile leads nowhere else.
 
-use super::{Disk, FileError, Linux, NewFile, Op, Reason, TMP_PREFIX};
+use super::{Disk, FileError, Linux, NewFile, Op, ReadFile, Reason, TMP_PREFIX};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag};
-use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
+use nix::sys::stat::{FileStat, SFlag};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -42,8 +41,6 @@ struct Inner {
 #[derive(Clone, Debug)]
 pub struct Dir(Arc<Inner>);
 
-const OPEN_DIR: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
-
 impl Dir {
     /// Opens a directory by a path of the user's, links followed.
     ///
@@ -58,8 +55,7 @@ impl Dir {
     /// # Errors
     /// As [`Dir::open`].
     pub fn open_on(disk: Arc<dyn Disk>, path: &Path) -> Result<Self, FileError> {
-        let fd = nix::fcntl::open(path, OPEN_DIR, Mode::empty())
-            .map_err(|errno| FileError::os(Op::Open, path, errno))?;
+        let fd = disk.open_dir(path).map_err(|errno| FileError::os(Op::Open, path, errno))?;
         Ok(Self(Arc::new(Inner { fd, path: path.to_owned(), disk })))
     }
 
@@ -128,8 +124,8 @@ impl Dir {
     pub fn subdir(&self, name: impl AsRef<OsStr>) -> Result<Self, FileError> {
         let name = self.component(Op::Open, name.as_ref())?;
         let path = self.path_of(name);
-        let fd = nix::fcntl::openat(self, name, OPEN_DIR | OFlag::O_NOFOLLOW, Mode::empty())
-            .map_err(|errno| FileError::os(Op::Open, &path, errno))?;
+        let opened = self.disk().open_subdir(self.as_fd(), name);
+        let fd = opened.map_err(|errno| FileError::os(Op::Open, &path, errno))?;
         Ok(Self(Arc::new(Inner { fd, path, disk: Arc::clone(&self.0.disk) })))
     }
 
@@ -182,17 +178,9 @@ impl Dir {
     /// # Errors
     /// When it cannot be listed.
     pub fn list(&self) -> Result<Vec<Entry>, FileError> {
-        let failed = |errno| FileError::os(Op::List, self.path(), errno);
-        // Opened anew: a descriptor's place in the list would be shared by its copies.
-        let mut open = nix::dir::Dir::openat(self, ".", OPEN_DIR, Mode::empty()).map_err(failed)?;
-        let mut entries = Vec::new();
-        for entry in open.iter() {
-            let entry = entry.map_err(failed)?;
-            let name = entry.file_name().to_bytes();
-            if name != b"." && name != b".." {
-                entries.push(Entry { name: OsStr::from_bytes(name).to_owned() });
-            }
-        }
+        let names = self.disk().list(self.as_fd());
+        let names = names.map_err(|errno| FileError::os(Op::List, self.path(), errno))?;
+        let mut entries: Vec<_> = names.into_iter().map(|name| Entry { name }).collect();
         entries.sort();
         Ok(entries)
     }
@@ -216,10 +204,10 @@ impl Dir {
     /// What stat(2) says of a name; `None` when there is none. Links are not followed.
     pub(crate) fn stat(&self, name: &OsStr) -> Result<Option<FileStat>, FileError> {
         let name = self.component(Op::Open, name)?;
-        match fstatat(self, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        match self.disk().stat_at(self.as_fd(), name) {
             Ok(stat) => Ok(Some(stat)),
             Err(Errno::ENOENT) => Ok(None),
-            Err(errno) => Err(FileError::os(Op::Open, &self.path_of(name), errno)),
+            Err(errno) => Err(FileError::os(Op::Stat, &self.path_of(name), errno)),
         }
     }
 
@@ -227,39 +215,24 @@ impl Dir {
     ///
     /// # Errors
     /// When it is not there, is not a regular file, or may not be read.
-    pub fn open_file(&self, name: impl AsRef<OsStr>) -> Result<File, FileError> {
+    pub fn open_file(&self, name: impl AsRef<OsStr>) -> Result<ReadFile, FileError> {
         let name = self.component(Op::Open, name.as_ref())?;
-        let path = self.path_of(name);
-        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-        let failed = |errno| FileError::os(Op::Open, &path, errno);
-        let fd = nix::fcntl::openat(self, name, flags, Mode::empty()).map_err(failed)?;
-        if kind_of(&fstat(&fd).map_err(failed)?) != Kind::File {
-            return Err(FileError { op: Op::Open, path, reason: Reason::NotRegular });
-        }
-        Ok(File::from(fd))
+        ReadFile::open(self, name)
     }
 
     /// Reads a whole regular file of at most `bytes_max` bytes.
     ///
     /// # Errors
-    /// As [`Dir::open_file`]; [`Reason::TooLarge`] for a larger one, of which nothing is read.
+    /// As [`Dir::open_file`]; [`Reason::TooLarge`] for a larger one, of which nothing is read; [`Reason::Shorter`] for
+    /// one that ends before the length it had when it was opened.
     pub fn read(&self, name: impl AsRef<OsStr>, bytes_max: u64) -> Result<Vec<u8>, FileError> {
-        let name = name.as_ref();
-        let path = self.path_of(name);
         let file = self.open_file(name)?;
-        let failed = |error| FileError::io(Op::Read, &path, error);
-        let bytes = file.metadata().map_err(failed)?.len();
-        let mut out = Vec::new();
-        if bytes <= bytes_max {
-            let _ = out.try_reserve(usize::try_from(bytes).unwrap_or(0) + 1);
-            // It may grow while it is read.
-            (&file).take(bytes_max.saturating_add(1)).read_to_end(&mut out).map_err(failed)?;
-        }
-        let bytes = bytes.max(out.len() as u64);
+        let bytes = file.len_bytes();
         if bytes > bytes_max {
-            return Err(FileError { op: Op::Read, path, reason: Reason::TooLarge { bytes, bytes_max } });
+            let reason = Reason::TooLarge { bytes, bytes_max };
+            return Err(FileError { op: Op::Read, path: file.path().to_owned(), reason });
         }
-        Ok(out)
+        file.read_front(bytes)
     }
 
     /// Begins a new file under a temporary name; see [`NewFile`].
@@ -353,7 +326,7 @@ impl Dir {
     }
 }
 
-fn kind_of(stat: &FileStat) -> Kind {
+pub(super) fn kind_of(stat: &FileStat) -> Kind {
     match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
         SFlag::S_IFREG => Kind::File,
         SFlag::S_IFDIR => Kind::Dir,

@@ -1,15 +1,19 @@
-//! The seam between dc and the disk: every call that changes a file system, and nothing that only reads.
+//! The seam between dc and the disk: every call that changes a file system or reads from it.
 //! [`Linux`] makes the calls; the fakes wrap it and fail them.
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, RenameFlags};
-use nix::sys::stat::Mode;
+use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, RenameFlags};
+use nix::sys::stat::{FileStat, Mode};
 use nix::unistd::UnlinkatFlags;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 const _: () = assert!(size_of::<nix::libc::off_t>() == 8, "offsets beyond 2 GiB need a 64-bit off_t");
+
+const OPEN_DIR: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
 
 /// One method a system call. Names are single components, relative to an open directory.
 ///
@@ -84,6 +88,63 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Removes an empty directory.
     fn remove_dir(&self, dir: BorrowedFd<'_>, name: &OsStr) -> nix::Result<()> {
         nix::unistd::unlinkat(dir, name, UnlinkatFlags::RemoveDir)
+    }
+
+    /// Opens a directory by a path of the user's; links are followed.
+    fn open_dir(&self, path: &Path) -> nix::Result<OwnedFd> {
+        nix::fcntl::open(path, OPEN_DIR, Mode::empty())
+    }
+
+    /// Opens a directory in another; a link is not followed.
+    fn open_subdir(&self, dir: BorrowedFd<'_>, name: &OsStr) -> nix::Result<OwnedFd> {
+        nix::fcntl::openat(dir, name, OPEN_DIR | OFlag::O_NOFOLLOW, Mode::empty())
+    }
+
+    /// Opens what exists for reading; a link is not followed, and a pipe does not block.
+    fn open(&self, dir: BorrowedFd<'_>, name: &OsStr) -> nix::Result<OwnedFd> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        nix::fcntl::openat(dir, name, flags, Mode::empty())
+    }
+
+    /// Opens the file of a lock, which is made where it is missing; a link is not followed.
+    fn open_lock(&self, dir: BorrowedFd<'_>, name: &OsStr, mode: u32) -> nix::Result<OwnedFd> {
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        nix::fcntl::openat(dir, name, flags, Mode::from_bits_truncate(mode))
+    }
+
+    /// Locks a file for one alone; never waits. Gives the file back with the errno.
+    fn lock(&self, file: OwnedFd) -> Result<Flock<OwnedFd>, (OwnedFd, Errno)> {
+        Flock::lock(file, FlockArg::LockExclusiveNonblock)
+    }
+
+    /// What is known of an open file.
+    fn stat(&self, file: BorrowedFd<'_>) -> nix::Result<FileStat> {
+        nix::sys::stat::fstat(file)
+    }
+
+    /// What is known of a name; a link is not followed.
+    fn stat_at(&self, dir: BorrowedFd<'_>, name: &OsStr) -> nix::Result<FileStat> {
+        nix::sys::stat::fstatat(dir, name, AtFlags::AT_SYMLINK_NOFOLLOW)
+    }
+
+    /// Reads some bytes at `offset`; gives back how many, 0 at the end.
+    fn read(&self, file: BorrowedFd<'_>, out: &mut [u8], offset: u64) -> nix::Result<usize> {
+        nix::sys::uio::pread(file, out, to_off(offset)?)
+    }
+
+    /// The names in a directory, in no order, without `.` and `..`.
+    fn list(&self, dir: BorrowedFd<'_>) -> nix::Result<Vec<OsString>> {
+        // Opened anew: a descriptor's place in the list would be shared by its copies.
+        let mut open = nix::dir::Dir::openat(dir, ".", OPEN_DIR, Mode::empty())?;
+        let mut names = Vec::new();
+        for entry in open.iter() {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if name != b"." && name != b".." {
+                names.push(OsStr::from_bytes(name).to_owned());
+            }
+        }
+        Ok(names)
     }
 }
 

@@ -6,13 +6,15 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// An operation on a file or directory; each is one system call of a [`super::Disk`], or a read.
+/// An operation on a file or directory; each is one system call of a [`super::Disk`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Op {
     /// Opening what exists.
     Open,
     /// Reading.
     Read,
+    /// Looking up what a name or an open file is.
+    Stat,
     /// Listing a directory.
     List,
     /// Making a new file.
@@ -49,6 +51,7 @@ impl Op {
         match self {
             Self::Open => "open",
             Self::Read => "read",
+            Self::Stat => "look up",
             Self::List => "list",
             Self::Create => "create",
             Self::MakeDir => "make the directory",
@@ -79,6 +82,8 @@ pub enum Reason {
         /// The most that is read.
         bytes_max: u64,
     },
+    /// It ends before the length it had when it was opened.
+    Shorter,
     /// A name with a slash, an empty one, `.` or `..`, where one component is meant.
     BadName,
     /// What the caller was writing failed for a reason of its own.
@@ -168,6 +173,7 @@ impl fmt::Display for FileError {
             Reason::TooLarge { bytes, bytes_max } => {
                 write!(f, "it has {bytes} bytes, and at most {bytes_max} are read there")?;
             }
+            Reason::Shorter => f.write_str("it ends before the length it had when it was opened")?,
             Reason::BadName => f.write_str("that is not the name of a file in a directory")?,
             Reason::Source(text) => write!(f, "{}", shown(text))?,
         }

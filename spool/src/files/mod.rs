@@ -13,12 +13,14 @@ mod dir;
 mod disk;
 mod error;
 mod new_file;
+mod read_file;
 mod shown;
 
 pub use dir::{Dir, Entry, Kind};
 pub use disk::{Disk, Linux};
 pub use error::{FileError, Op, Reason};
 pub use new_file::NewFile;
+pub use read_file::ReadFile;
 pub use shown::{Shown, shown};
 
 /// What the names of unfinished files begin with. Nothing reads them; a crash may leave them.

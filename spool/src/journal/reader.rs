@@ -9,12 +9,11 @@ use super::JournalError;
 use super::codec;
 use super::frame::{self, ALIGN, Shared};
 use super::segment::{self, Before, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES};
-use crate::files::{Dir, FileError, Op};
+use crate::files::{Dir, FileError};
 use crate::header::HeaderError;
 use crate::layout;
 use dc_model::{JobUuid, Record};
 use std::fmt;
-use std::io::Read;
 
 /// How the journal ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -144,11 +143,8 @@ impl JournalReader<'_> {
     /// The header of a segment. One that says it is another job's or a newer dc's is an error at once; any other that
     /// is not whole may be one that was never acknowledged.
     fn header(&self, epoch: u32) -> Result<Result<Before, HeaderError>, JournalError> {
-        let name = layout::journal(epoch);
-        let file = self.dir.open_file(&name)?;
-        let mut start = Vec::new();
-        let read = file.take(SEGMENT_HEADER_BYTES as u64).read_to_end(&mut start);
-        read.map_err(|error| FileError::io(Op::Read, &self.dir.path_of(&name), error))?;
+        let file = self.dir.open_file(layout::journal(epoch))?;
+        let start = file.read_front(SEGMENT_HEADER_BYTES as u64)?;
         match segment::decode(self.job, epoch, &start) {
             Err(
                 error @ (HeaderError::Newer { .. } | HeaderError::Foreign { .. } | HeaderError::Misplaced),

@@ -9,8 +9,8 @@ use crate::layout::{CKPT, DIR_MODE, FILE_MODE, JOB, RESULT};
 use crate::result::Results;
 use dc_model::{Attempt, JobUuid, SubtaskId};
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
-use std::fs::File;
+use nix::fcntl::Flock;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
@@ -44,7 +44,7 @@ pub enum ByHandError {
 pub struct Claim {
     spool: Dir,
     job: JobUuid,
-    _lock: Flock<File>,
+    _lock: Flock<OwnedFd>,
 }
 
 impl Claim {
@@ -110,7 +110,7 @@ pub fn by_hand_job(spool: &Dir) -> Result<Option<JobUuid>, super::KernelError> {
 
 fn claim(spool: Dir) -> Result<Claim, super::KernelError> {
     let file = spool.open_file(BY_HAND)?;
-    let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
+    let lock = spool.disk().lock(file.into_fd()).map_err(|(_, errno)| match errno {
         Errno::EWOULDBLOCK => super::KernelError::from(ByHandError::Busy(spool.path().to_owned())),
         errno => FileError::os(Op::Lock, &spool.path_of(BY_HAND), errno).into(),
     })?;
