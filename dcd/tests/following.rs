@@ -5,8 +5,12 @@
 
 mod harness;
 
-use dc_model::{Attempt, Outcome, SubtaskId};
-use harness::{Job, shell};
+use dc_model::wire::FromStarter;
+use dc_model::{Attempt, CpuSet, Outcome, SubtaskId};
+use dcd::process::calls::{signal_group, signal_process};
+use dcd::process::children;
+use harness::{Job, proc, shell};
+use nix::unistd::Pid;
 
 /// A job in which subtask 0 runs until something is written to the pipe `wait`.
 fn waiting() -> Job {
@@ -100,4 +104,65 @@ fn a_chain_runs_in_order() {
     for subtask in 1..40 {
         assert_eq!(job.ended(subtask), Outcome::Exited(0), "subtask {subtask}");
     }
+}
+
+#[test]
+fn two_that_follow_the_same_one_both_run() {
+    let mut job = waiting();
+    job.launch(after(1, 0, "exit 3"));
+    job.launch(after(2, 0, "exit 4"));
+    release(&job);
+    assert_eq!((job.ended(1), job.ended(2)), (Outcome::Exited(3), Outcome::Exited(4)));
+}
+
+/// The process that is held: the starter's child that is not the one of subtask 0.
+fn held(job: &Job, first: i32) -> Pid {
+    let mut held = None;
+    proc::until("a held process", || {
+        let children = children::of(job.starter.pid).unwrap();
+        held = children.into_iter().find(|pid| pid.as_raw() != first);
+        held.is_some()
+    });
+    held.unwrap()
+}
+
+/// Somebody kills a held process when its turn has come, and before its exec.
+#[test]
+fn one_that_is_killed_on_its_way_to_its_exec_has_ended() {
+    let mut job = Job::shell();
+    nix::unistd::mkfifo(&job.dir.path().join("wait"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    job.run(0, "read x < wait");
+    let first = job.started(0) as i32;
+    job.launch(after(1, 0, "touch ran"));
+    let pid = held(&job, first);
+    proc::until("the held one to be stopped", || {
+        let _ = signal_process(pid, nix::libc::SIGSTOP as u8);
+        proc::state(pid.as_raw()) == Some('T')
+    });
+    release(&job);
+    assert_eq!(job.ended(0), Outcome::Exited(0));
+    signal_group(pid, 9).unwrap();
+    assert_eq!(job.ended_fully(1), (Outcome::Signalled(9), false));
+    assert!(!job.dir.path().join("ran").exists());
+    // The starter was not lost to it.
+    job.run(2, "exit 4");
+    assert_eq!(job.ended(2), Outcome::Exited(4));
+}
+
+/// Its CPUs have gone offline since they were chosen: it runs where it may, as one that was not made ahead.
+#[test]
+fn one_whose_cpus_are_gone_runs_elsewhere() {
+    let mut job = waiting();
+    let mut launch = after(1, 0, "cat order; echo second");
+    launch.cpus = CpuSet::from_iter([60_000]);
+    job.launch(launch);
+    release(&job);
+    let told = job.wait_for(|message| match message {
+        FromStarter::Rebound { subtask, .. } => Some(*subtask),
+        FromStarter::Ended { subtask: SubtaskId(1), outcome, .. } => panic!("not told: {outcome}"),
+        _ => None,
+    });
+    assert_eq!(told, SubtaskId(1));
+    assert_eq!(job.ended(1), Outcome::Exited(0));
+    assert_eq!(job.text(1, false), "first\nsecond\n");
 }

@@ -147,3 +147,70 @@ fn a_file_that_cannot_be_opened_or_written() {
     job.run(0, "echo x");
     assert_eq!(job.ended(0), Outcome::NotLaunched { stage: LaunchStage::Files, errno: 2 });
 }
+
+/// A named pipe that somebody holds open and does not read.
+fn unread(job: &Job, name: &str) -> std::fs::File {
+    let path = job.dir.path().join(name);
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    std::fs::File::options().read(true).write(true).open(path).unwrap()
+}
+
+#[test]
+fn a_reader_who_does_not_read_holds_up_nobody_else() {
+    let plan = StreamPlan { stdout: Sink::File(b"out".to_vec()), fresh: true, ..StreamPlan::default() };
+    let mut job = job(plan);
+    let _reader = unread(&job, "out");
+    job.run(0, "yes");
+    job.started(0);
+    harness::proc::until("the pipe to be full", || full(&job.dir.path().join("out")));
+    // A line says from where on another attempt writes: it comes when the pipe takes it.
+    job.launch(Launch { attempt: Attempt(2), ..shell(1, "exec sleep 600") });
+    job.started(1);
+    for subtask in [1, 0] {
+        job.stop(subtask, if subtask == 1 { 2 } else { 1 }, 9);
+        let (_, stopped) = job.ended_fully(subtask);
+        assert!(stopped, "subtask {subtask}");
+    }
+}
+
+#[test]
+fn a_rank_with_a_pipe_of_its_own_that_is_full_holds_up_nobody_else() {
+    let plan = StreamPlan { stdout: Sink::File(b"out.%T".to_vec()), fresh: true, ..StreamPlan::default() };
+    let mut job = job(plan);
+    let pipe = unread(&job, "out.0");
+    while !full(&job.dir.path().join("out.0")) {
+        std::io::Write::write_all(&mut &pipe, &[b'x'; 4096]).unwrap();
+    }
+    job.launch(Launch { attempt: Attempt(2), ..shell(0, "echo x") });
+    job.started(0);
+    job.run(1, "exit 3");
+    assert_eq!(job.ended(1), Outcome::Exited(3));
+    job.stop(0, 2, 9);
+    assert_eq!(job.ended_fully(0), (Outcome::Signalled(9), true));
+}
+
+/// Whether a pipe takes no more.
+fn full(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::OpenOptionsExt;
+    let pipe = std::fs::File::options().write(true).custom_flags(nix::libc::O_NONBLOCK).open(path).unwrap();
+    let mut fds = [nix::poll::PollFd::new(std::os::fd::AsFd::as_fd(&pipe), nix::poll::PollFlags::POLLOUT)];
+    nix::poll::poll(&mut fds, 0_u8).unwrap() == 0
+}
+
+/// What is said of the input of one that has ended comes too late: neither is it a failure, nor is its process's number,
+/// which may be another's by now, signalled.
+#[test]
+fn input_that_is_lost_after_the_end_is_nobodys() {
+    let mut job = job(StreamPlan { stdout: Sink::File(b"out".to_vec()), fresh: true, ..relay() });
+    let mut reader = unread(&job, "out");
+    job.run(1, "head -c 100000 /dev/zero");
+    let pid = job.started(1) as i32;
+    harness::proc::until("its end", || harness::proc::state(pid).is_none());
+    give(&mut job, b"", InputThen::Lost);
+    // Taken one after the other: when this one has ended, the word before it was heard.
+    job.run(2, "exit 3");
+    let mut left = vec![0; 100_000];
+    std::io::Read::read_exact(&mut reader, &mut left).unwrap();
+    assert_eq!(job.ended(2), Outcome::Exited(3));
+    assert_eq!(job.ended(1), Outcome::Exited(0));
+}

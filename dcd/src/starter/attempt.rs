@@ -51,6 +51,8 @@ words! {
     Event {
         /// Its process was made ahead, and is held.
         Made = "made",
+        /// That process could not go on where it was bound to, and is gone.
+        Unmade = "unmade",
         /// Whom it waited for has ended.
         Freed = "freed",
         /// The pick has come back.
@@ -119,6 +121,8 @@ pub fn next(state: State, event: Event) -> (State, &'static [Act]) {
         (S::Held, E::Freed) => (S::Launching, &[A::AwaitExec]),
         // Whoever asks has made sure that it has not gone on.
         (S::Held, E::Stop | E::Kill) => (S::Over, &[A::Revoke, A::NoteUnlaunched, A::TellEnded]),
+        (S::Held, E::Unmade) => (S::Following, &[]),
+        (S::Launching, E::Unmade) => (S::Picking, &[A::Pick]),
         (S::Picking, E::Picked) => (S::Launching, &[A::Launch]),
         (S::Following | S::Picking, E::Stop | E::Kill) => (S::Over, &[A::NoteUnlaunched, A::TellEnded]),
         (S::Launching, E::Started) => (S::Running, &[A::TellStarted]),
@@ -130,20 +134,20 @@ pub fn next(state: State, event: Event) -> (State, &'static [Act]) {
         (S::Stopping, E::HalfGraceOver) => (S::Stopping, &[A::Insist]),
         (S::Stopping, E::GraceOver) => (S::Killing, &[A::KillGroup]),
         // The group dies before its leader is reaped: until then its number cannot be another's.
-        (S::Held | S::Running | S::Stopping | S::Killing, E::Exited) => {
+        (S::Held | S::Launching | S::Running | S::Stopping | S::Killing, E::Exited) => {
             (S::Looking, &[A::KillGroup, A::Bury, A::LookUp])
         }
         (S::Looking, E::Found) => (S::Over, &[A::TellEnded]),
         (S::Following, E::Picked)
         | (S::Following | S::Picking, E::Started | E::Refused | E::GraceOver | E::Exited | E::Found)
         | (S::Held, E::Picked | E::Started | E::GraceOver | E::Found)
-        | (S::Launching, E::Picked | E::GraceOver | E::Exited | E::Found)
+        | (S::Launching, E::Picked | E::GraceOver | E::Found)
         | (S::Running, E::Picked | E::Started | E::Refused | E::GraceOver | E::Found)
         | (S::Stopping, E::Picked | E::Started | E::Found)
         | (S::Killing, E::Picked | E::Started | E::Stop | E::Kill | E::GraceOver | E::Found)
         | (S::Looking, E::Picked | E::Started | E::Refused | E::Stop | E::Kill | E::GraceOver | E::Exited)
         | (S::Over, _)
-        | (_, E::Freed | E::Made | E::HalfGraceOver) => (state, &[]),
+        | (_, E::Freed | E::Made | E::Unmade | E::HalfGraceOver) => (state, &[]),
     }
 }
 

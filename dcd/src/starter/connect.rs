@@ -143,10 +143,10 @@ impl Starter {
                         own.push(file);
                         theirs
                     }
-                    Opened::Shared(file) => {
+                    Opened::Shared(file, mark) => {
                         let (pipe, theirs) = pipe2(OFlag::O_CLOEXEC)?;
                         let answers = self.lookups.way_back();
-                        let into = Into::File(file);
+                        let into = Into::File(file, mark);
                         self.drains.start(key, (launch, stderr), pipe, into, unbuffered, answers)?;
                         theirs
                     }
@@ -180,6 +180,10 @@ impl Starter {
 
     /// A piece of an attempt's standard input has come.
     pub(super) fn on_input(&mut self, key: AttemptKey, bytes: Vec<u8>, then: InputThen) {
+        if self.table.get(key).is_none_or(|entry| entry.report.is_some()) {
+            // It has ended while this was on its way.
+            return;
+        }
         self.feeds.give(key, bytes);
         match then {
             InputThen::More => {}

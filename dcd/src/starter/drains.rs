@@ -42,8 +42,8 @@ impl From<FileTrouble> for Failed {
 /// Where a stream is drained to.
 #[derive(Debug)]
 pub enum Into {
-    /// A file, with others.
-    File(Arc<SharedFile>),
+    /// A file, with others; first of all this line.
+    File(Arc<SharedFile>, Option<String>),
     /// The attempt's result.
     Result(Writer, Results),
 }
@@ -168,6 +168,9 @@ impl Drains {
 
 impl Drain {
     fn run(mut self, mut into: Into) -> Result<(), Failed> {
+        if let Into::File(file, Some(mark)) = &into {
+            file.mark(mark)?;
+        }
         let mut scratch = vec![0; READ_BYTES];
         while let Some(count) = self.next(&mut scratch) {
             self.take(&mut into, &scratch[..count])?;
@@ -183,7 +186,7 @@ impl Drain {
             Into::Result(writer, results) if commits.recv().unwrap_or(false) => {
                 commit(writer, &results, subtask, attempt)
             }
-            Into::File(_) | Into::Result(..) => Ok(()),
+            Into::File(..) | Into::Result(..) => Ok(()),
         }
     }
 
@@ -235,7 +238,7 @@ impl Drain {
     }
 
     fn pass_on(&self, into: &mut Into, bytes: &[u8]) -> Result<(), Failed> {
-        let Into::File(file) = into else { return Ok(()) };
+        let Into::File(file, _) = into else { return Ok(()) };
         let Self { subtask, attempt, rank, stderr, .. } = *self;
         file.piece(&Output { subtask, attempt, rank, stderr, last: false, bytes: bytes.to_vec() })?;
         Ok(())

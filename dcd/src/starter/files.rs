@@ -61,7 +61,11 @@ impl SharedFile {
         })
     }
 
-    fn mark(&self, line: &str) -> Result<(), FileTrouble> {
+    /// Writes a line of dc's own, behind the end of whatever line there is.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn mark(&self, line: &str) -> Result<(), FileTrouble> {
         self.write(|cursor, out| {
             cursor.close(out);
             out.extend_from_slice(line.as_bytes());
@@ -94,7 +98,8 @@ impl OwnFile {
     }
 
     /// Whether there is still room behind what was written: where there is none, the rank's last words were perhaps
-    /// refused, and it may not have cared.
+    /// refused, and it may not have cared. The room is not given back: others may be writing there by now, and what
+    /// they wrote would go with it.
     ///
     /// # Errors
     /// When there is none.
@@ -106,12 +111,7 @@ impl OwnFile {
         let keep = FallocateFlags::FALLOC_FL_KEEP_SIZE;
         match fallocate(&self.fd, keep, stat.st_size, 1) {
             Err(errno @ (Errno::ENOSPC | Errno::EDQUOT)) => Err(FileTrouble::new("write", &self.name, errno)),
-            Err(_) => Ok(()), // A file system that cannot say.
-            Ok(()) => {
-                let punch = keep | FallocateFlags::FALLOC_FL_PUNCH_HOLE;
-                let _ = fallocate(&self.fd, punch, stat.st_size, 1);
-                Ok(())
-            }
+            _ => Ok(()), // Of the other errors: a file system that cannot say.
         }
     }
 }
@@ -121,8 +121,8 @@ impl OwnFile {
 pub enum Opened {
     /// The rank's own file.
     Own(Arc<OwnFile>),
-    /// One that others write too.
-    Shared(Arc<SharedFile>),
+    /// One that others write too; and the line to begin with, which may have to wait for whoever writes there.
+    Shared(Arc<SharedFile>, Option<String>),
 }
 
 /// All files of a job's streams.
@@ -213,36 +213,32 @@ impl Files {
         let marks = !truncate && (!is_first_attempt || (is_new && !self.plan.fresh));
         // Lines of several ranks are kept whole here, and labels are put here; else the rank can write by itself.
         let own = (by_subtask || by_rank) && !self.plan.label;
-        let others = self.shared.get(&name).and_then(Weak::upgrade).filter(|_| !own && !truncate);
-        let opened = match others {
-            Some(file) => Opened::Shared(file),
-            None => {
-                let fd = open_for_writing(&name, truncate)?;
-                let cursor = if ends_open(&fd, &name) { Cursor::Ended } else { Cursor::Start };
-                let label = self.plan.label.then_some(self.width);
-                let inner = Mutex::new(Inner { fd, cursor, buffer: Vec::new() });
-                Opened::Shared(Arc::new(SharedFile { name: name.clone(), label, inner }))
-            }
+        let mark =
+            marks.then(|| format!("-- dcrun: subtask {}, attempt {} --\n", launch.subtask, launch.attempt));
+        let opened = match own {
+            true => Opened::Own(Arc::new(open_own(&name, truncate, mark.as_deref())?)),
+            false => Opened::Shared(self.open_shared(&name, truncate)?, mark),
         };
-        let Opened::Shared(file) = opened else { return Err(nameless()) };
-        if marks {
-            file.mark(&format!("-- dcrun: subtask {}, attempt {} --\n", launch.subtask, launch.attempt))?;
-        }
         if !is_subtasks {
-            self.seen.insert(name.clone());
+            self.seen.insert(name);
         }
-        if !own {
-            self.shared.retain(|_, file| file.strong_count() > 0);
-            self.shared.insert(name, Arc::downgrade(&file));
-            return Ok(Opened::Shared(file));
+        Ok(opened)
+    }
+
+    /// One that is open already is not opened anew, unless it is to begin anew.
+    fn open_shared(&mut self, name: &[u8], truncate: bool) -> Result<Arc<SharedFile>, FileTrouble> {
+        if let Some(file) = self.shared.get(name).and_then(Weak::upgrade).filter(|_| !truncate) {
+            return Ok(file);
         }
-        match Arc::try_unwrap(file) {
-            Ok(SharedFile { name, inner, .. }) => {
-                let fd = inner.into_inner().unwrap_or_else(PoisonError::into_inner).fd;
-                Ok(Opened::Own(Arc::new(OwnFile { fd, name })))
-            }
-            Err(file) => Ok(Opened::Shared(file)),
-        }
+        let fd = open_for_writing(name, truncate)?;
+        waits(&fd, name)?;
+        let cursor = cursor(&fd, name);
+        let inner = Mutex::new(Inner { fd, cursor, buffer: Vec::new() });
+        let label = self.plan.label.then_some(self.width);
+        let file = Arc::new(SharedFile { name: name.to_vec(), label, inner });
+        self.shared.retain(|_, file| file.strong_count() > 0);
+        self.shared.insert(name.to_vec(), Arc::downgrade(&file));
+        Ok(file)
     }
 
     /// Opens the file that is an attempt's standard input; none: it has /dev/null.
@@ -285,10 +281,34 @@ fn open_for_writing(name: &[u8], truncate: bool) -> Result<OwnedFd, FileTrouble>
     let mut flags = OPENS | OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_APPEND;
     flags.set(OFlag::O_TRUNC, truncate);
     let mode = Mode::from_bits_truncate(0o666);
-    let fd = open(path(name), flags, mode).map_err(failed)?;
-    // A program expects its writes to wait.
-    fcntl(&fd, FcntlArg::F_SETFL(OFlag::O_APPEND)).map_err(failed)?;
-    Ok(fd)
+    open(path(name), flags, mode).map_err(failed)
+}
+
+/// A program expects its writes to wait.
+fn waits(fd: &OwnedFd, name: &[u8]) -> Result<(), FileTrouble> {
+    let set = fcntl(fd, FcntlArg::F_SETFL(OFlag::O_APPEND));
+    set.map(drop).map_err(|errno| FileTrouble::new("open", name, errno))
+}
+
+/// Opens a file that a rank writes by itself, behind a line of dc's own. A named pipe that is full goes without that:
+/// nobody waits for its reader here.
+fn open_own(name: &[u8], truncate: bool, mark: Option<&str>) -> Result<OwnFile, FileTrouble> {
+    let fd = open_for_writing(name, truncate)?;
+    if let Some(mark) = mark {
+        let mut line = Vec::new();
+        cursor(&fd, name).close(&mut line);
+        line.extend_from_slice(mark.as_bytes());
+        match write_all(&fd, &line) {
+            Ok(()) | Err(Errno::EAGAIN) => {}
+            Err(errno) => return Err(FileTrouble::new("write", name, errno)),
+        }
+    }
+    waits(&fd, name)?;
+    Ok(OwnFile { fd, name: name.to_vec() })
+}
+
+fn cursor(fd: &OwnedFd, name: &[u8]) -> Cursor {
+    if ends_open(fd, name) { Cursor::Ended } else { Cursor::Start }
 }
 
 fn open_for_reading(name: &[u8], offset: u64) -> Result<OwnedFd, FileTrouble> {
@@ -316,8 +336,11 @@ fn ends_open(fd: &OwnedFd, name: &[u8]) -> bool {
         return false;
     }
     let mut last = [0];
-    let read =
-        std::fs::File::open(path(name)).and_then(|file| file.read_at(&mut last, stat.st_size as u64 - 1));
+    // Another file may have its name by now.
+    let Ok(file) = open(path(name), OPENS | OFlag::O_RDONLY, Mode::empty()).map(std::fs::File::from) else {
+        return false;
+    };
+    let read = file.read_at(&mut last, stat.st_size as u64 - 1);
     matches!(read, Ok(1)) && last != *b"\n"
 }
 

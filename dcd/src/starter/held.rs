@@ -5,7 +5,7 @@ use super::Starter;
 use super::attempt::{Event, State};
 use super::supervise::Made;
 use super::table::{AttemptKey, Process, Report};
-use crate::launch::Fate;
+use crate::launch::{Fate, Refused};
 use crate::process::calls::{Whose, reap, signal_process};
 use dc_model::{Attempt, Outcome};
 use nix::libc::SIGKILL;
@@ -102,11 +102,17 @@ impl Starter {
         match self.launcher.fate(pid) {
             None | Some(Fate::Inside | Fate::Never) => Settled::Exited,
             Some(Fate::Refused(refused)) => {
-                self.bury_unlaunched(
-                    key,
-                    pid,
-                    Outcome::NotLaunched { stage: refused.stage, errno: refused.errno },
-                );
+                let is_stopped = self.table.get(key).is_some_and(|entry| entry.state.is_stopped_by_dc());
+                let event = match !is_stopped && self.maybe_move(key, refused) {
+                    true => Event::Unmade,
+                    false => Event::Refused,
+                };
+                self.bury_unlaunched(key, pid);
+                if let Some(entry) = self.table.get_mut(key).filter(|_| event == Event::Refused) {
+                    let Refused { stage, errno } = refused;
+                    entry.report = Some(Report::bare(Outcome::NotLaunched { stage, errno }));
+                }
+                self.on_event(key, event);
                 Settled::Over
             }
             Some(Fate::Executed(..)) => {
@@ -123,16 +129,12 @@ impl Starter {
         }
     }
 
-    fn bury_unlaunched(&mut self, key: AttemptKey, pid: Pid, outcome: Outcome) {
+    fn bury_unlaunched(&mut self, key: AttemptKey, pid: Pid) {
         let _ = reap(Whose::Pid(pid));
         self.table.forget_pid(pid);
         self.launcher.forget(pid);
-        if let Some(entry) = self.table.get_mut(key) {
-            entry.report = Some(Report::bare(outcome));
-            if let Some(process) = entry.process.take() {
-                self.streams.discard(process.streams);
-            }
+        if let Some(process) = self.table.get_mut(key).and_then(|entry| entry.process.take()) {
+            self.streams.discard(process.streams);
         }
-        self.on_event(key, Event::Refused);
     }
 }

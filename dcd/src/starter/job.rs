@@ -7,7 +7,7 @@ use super::lookups::Answers;
 use crate::launch::Refused;
 use crate::limits;
 use crate::process::calls::affinity;
-use dc_model::wire::Hello;
+use dc_model::wire::{Hello, StreamPlan};
 use dc_model::{JobUuid, LaunchStage, SubtaskId};
 use dc_spool::files::Dir;
 use dc_spool::progress::Slots;
@@ -78,7 +78,7 @@ impl Job {
             cwd: (!entered).then_some(cwd),
             env: Environment::new(hello, &host, std::process::id(), allowed)?,
             grace: Duration::from_millis(hello.grace_ms),
-            files_max: raise_files_max(hello),
+            files_max: raise_files_max(hello.ranks, &hello.streams, false),
             files: Files::new(&hello.streams, hello.job.number(), &host, hello.ranks),
             prefers_memory: true,
             slots: slots.ok(),
@@ -95,6 +95,12 @@ impl Job {
         (&self.spool, self.uuid)
     }
 
+    /// Its ranks are a gang: so many ranks need more files than others.
+    pub fn make_room_for_gang(&mut self, ranks: u32) {
+        let raised = raise_files_max(ranks, self.files.plan(), true);
+        self.files_max = self.files_max.or(raised);
+    }
+
     /// Checkpoints are there, or may come: from now on they are pruned.
     pub fn wake_keeper(&mut self, answers: Answers) {
         self.keeper.wake(&self.spool, self.uuid, &self.gang, answers);
@@ -103,14 +109,17 @@ impl Job {
 
 /// What a rank's streams take at most: of standard input a pipe, of each other one a pipe, a bell and a file.
 const STREAMS_FILES_MAX: u64 = 7;
+/// What a rank of a gang takes beside that: its shim's connection, and the list of its subtasks.
+const GANG_FILES_MAX: u64 = 2;
 
 /// Makes room for two pipes a rank, if there is not enough. Ranks keep the old limits, as programs that count on a
 /// small number expect. Where it cannot be raised, launches are refused one by one.
-fn raise_files_max(hello: &Hello) -> Option<(u64, u64)> {
+fn raise_files_max(ranks: u32, streams: &StreamPlan, is_gang: bool) -> Option<(u64, u64)> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
     // Both ends of two pipes while a rank is launched, two ends after; and the starter's own.
-    let each = if shows_all(&hello.streams) { 2 } else { STREAMS_FILES_MAX };
-    let wanted = u64::from(hello.ranks) * each + 64;
+    let each = if shows_all(streams) { 2 } else { STREAMS_FILES_MAX };
+    let each = if is_gang { each + GANG_FILES_MAX } else { each };
+    let wanted = u64::from(ranks) * each + 64;
     if wanted <= soft {
         return None;
     }

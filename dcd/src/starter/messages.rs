@@ -98,7 +98,8 @@ impl Starter {
             return;
         };
         // One that has ended, and of which only the reports are still to come, has nothing to wait for.
-        let ahead = after.and_then(|ahead| self.table.get_mut(ahead));
+        let ahead =
+            after.map(|ahead| self.table.last_behind(ahead)).and_then(|ahead| self.table.get_mut(ahead));
         match ahead.filter(|ahead| ahead.state.holds_cores()) {
             Some(ahead) => {
                 ahead.follower = Some(key);

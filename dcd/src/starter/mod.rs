@@ -223,7 +223,7 @@ impl Starter {
             self.timers.wait(now),
             self.control.haste().wait(now),
             self.output.haste().wait(now),
-            (!self.executing.is_empty()).then_some(EXEC_LOOK),
+            (!self.executing.is_empty() && !self.is_frozen).then_some(EXEC_LOOK),
         ];
         let timeout = if more { Some(Duration::ZERO) } else { waits.into_iter().flatten().min() };
         let ready = self.wait(timeout)?;

@@ -230,9 +230,15 @@ impl Starter {
     }
 
     pub(super) fn kill_group(&mut self, key: AttemptKey) {
-        let Some(process) = self.table.get(key).and_then(|entry| entry.process) else { return };
-        let _ = signal_group(process.pid, SIGKILL as u8);
-        let _ = signal_process(process.pid, SIGKILL as u8);
+        let Some(entry) = self.table.get(key) else { return };
+        // Of one that is reaped the number may be another's.
+        let is_its_own = |process: &Process| self.table.of_pid(process.pid) == Some(key);
+        let Some(Process { pid, .. }) = entry.process.filter(is_its_own) else { return };
+        let _ = signal_group(pid, SIGKILL as u8);
+        if entry.report.is_none() {
+            // It may have left its group.
+            let _ = signal_process(pid, SIGKILL as u8);
+        }
     }
 
     fn bury(&mut self, key: AttemptKey) {

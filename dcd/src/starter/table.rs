@@ -187,6 +187,16 @@ impl Table {
         (self.entries.get(key)?.launch.attempt == attempt).then_some(key)
     }
 
+    /// The last of those that follow it, one behind the other; itself where none does.
+    #[must_use]
+    pub fn last_behind(&self, key: AttemptKey) -> AttemptKey {
+        let behind = |key: &AttemptKey| {
+            let follower = self.entries.get(*key)?.follower?;
+            self.entries.get(follower).is_some_and(|entry| entry.state.holds_cores()).then_some(follower)
+        };
+        std::iter::successors(Some(key), behind).last().unwrap_or(key)
+    }
+
     /// Whether this attempt's process is not reaped yet.
     #[must_use]
     pub fn has_process(&self, subtask: SubtaskId, attempt: Attempt) -> bool {

@@ -123,6 +123,9 @@ impl Starter {
     pub(super) fn on_gang(&mut self, mut what: wire::Gang) {
         self.drop_gang();
         let lists = std::mem::take(&mut what.ranks);
+        if let Some(job) = &mut self.job {
+            job.make_room_for_gang(u32::try_from(lists.len()).unwrap_or(u32::MAX));
+        }
         let door = match Door::open(lists.len()) {
             Ok(door) => door,
             Err(errno) => return self.refuse_gang(&lists, errno),
