@@ -1,30 +1,37 @@
 //! dc-bench: dc's figures, each beside a floor or a peer measured in the same run. `make bench` builds and runs it.
 //! The kernels it needs are in the same program.
 
+mod clock;
+mod coast;
 mod disk;
 mod error;
 mod figures;
 mod floor;
 mod kernels;
 mod machine;
+mod random;
 mod runner;
 mod statistics;
 mod table;
+mod target;
+mod usage;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use error::BenchError;
+use kernels::print::Way;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Measure dc beside a floor and its peers.
 #[derive(Parser, Debug)]
-#[command(name = "dc-bench", version)]
+#[command(name = "dc-bench", version, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     kernel: Option<Kernel>,
     /// Only these figures [default: all]
-    #[arg(long, value_enum, value_name = "FIGURE", value_delimiter = ',')]
+    #[arg(value_enum, value_name = "FIGURE")]
     only: Vec<Figure>,
     /// Fewer repeats, for a first look: not for quoting
     #[arg(long)]
@@ -62,6 +69,27 @@ enum Kernel {
         /// Directory of the counts
         counts: PathBuf,
     },
+    /// As a kernel: note in a named pipe when main began, and wait to be killed
+    Note {
+        /// The named pipe
+        pipe: PathBuf,
+    },
+    /// As a kernel: print lines as fast as they go, spin, or do nothing
+    Print {
+        /// What it does
+        way: Way,
+        /// Seconds, at most
+        seconds: u64,
+        /// Bytes, at most
+        bytes: u64,
+    },
+    /// Read and split a mask, and tell how long that took
+    Cut {
+        /// The mask
+        mask: PathBuf,
+        /// Blocks
+        parts: u32,
+    },
 }
 
 /// What is measured.
@@ -69,14 +97,22 @@ enum Kernel {
 pub enum Figure {
     /// Launches a second, beside a bare posix_spawn and wait loop
     Launch,
+    /// 100,000 subtasks: time, CPU time and memory of each
+    Many,
     /// From start to exit, beside xargs, GNU parallel and mpiexec
     Start,
     /// Balance of the split of the mask, and its time
     Split,
+    /// A mask of 933 million cells in 4,096 blocks: time and memory
+    Mask,
     /// 64 lanes, 512 tiles of the mask, beside file order
     Tiles,
     /// A run with 20 random SIGKILLs beside an undisturbed one
     Kills,
+    /// From a rank's SIGKILL to its restart, beside kill, wait and posix_spawn
+    Restart,
+    /// A rank that prints as fast as it can: memory, and what others suffer
+    Flood,
 }
 
 /// What every figure needs to know.
@@ -138,10 +174,14 @@ fn run(cli: Cli) -> Result<(), BenchError> {
         println!();
         let (name, value): (&str, Value) = match figure {
             Figure::Launch => ("launch", figures::launch::measure(&setting)?),
+            Figure::Many => ("many", figures::many::measure(&setting)?),
             Figure::Start => ("start", figures::start::measure(&setting)?),
             Figure::Split => ("split", figures::split::measure(&setting)?),
+            Figure::Mask => ("mask", figures::mask::measure(&setting)?),
             Figure::Tiles => ("tiles", figures::tiles::measure(&setting)?),
             Figure::Kills => ("kills", figures::kills::measure(&setting)?),
+            Figure::Restart => ("restart", figures::restart::measure(&setting)?),
+            Figure::Flood => ("flood", figures::flood::measure(&setting)?),
         };
         all.insert(name.to_owned(), value);
     }
@@ -153,12 +193,18 @@ fn run(cli: Cli) -> Result<(), BenchError> {
 }
 
 fn main() -> ExitCode {
+    let main_ns = clock::monotonic_ns();
     let cli = Cli::parse();
     match cli.kernel {
         Some(Kernel::Sleep { ns, cells }) => return kernels::sleep::run(ns, cells),
         Some(Kernel::Step { steps, interval, counts }) => {
             return kernels::step::run(steps, interval, &counts);
         }
+        Some(Kernel::Note { pipe }) => return kernels::note::run(main_ns, &pipe),
+        Some(Kernel::Print { way, seconds, bytes }) => {
+            return kernels::print::run(way, Duration::from_secs(seconds), bytes);
+        }
+        Some(Kernel::Cut { mask, parts }) => return kernels::cut::run(&mask, parts),
         None => {}
     }
     match run(cli) {

@@ -21,6 +21,12 @@ impl Sample {
         }
     }
 
+    /// The value that so many of a hundred do not exceed; NaN of none.
+    pub fn percentile(&self, percent: f64) -> f64 {
+        let rank = (self.0.len() as f64 * percent / 100.0).ceil() as usize;
+        self.0.get(rank.max(1) - 1).copied().unwrap_or(f64::NAN)
+    }
+
     pub fn min(&self) -> f64 {
         self.0.first().copied().unwrap_or(f64::NAN)
     }
@@ -49,5 +55,13 @@ mod tests {
         assert_eq!(Sample::new(vec![4.0, 1.0, 2.0, 3.0]).median(), 2.5);
         assert_eq!(Sample::new(vec![5.0]).shown(1), "5.0 (5.0 to 5.0)");
         assert!(Sample::new(vec![]).median().is_nan());
+    }
+
+    #[test]
+    fn percentiles() {
+        let hundred = Sample::new((1..=100).map(f64::from).collect());
+        assert_eq!([0.0, 50.0, 99.0, 100.0].map(|p| hundred.percentile(p)), [1.0, 50.0, 99.0, 100.0]);
+        assert_eq!(Sample::new(vec![5.0]).percentile(99.0), 5.0);
+        assert!(Sample::new(vec![]).percentile(99.0).is_nan());
     }
 }

@@ -2,7 +2,9 @@
 //! computed twice. The kernel counts its steps itself.
 
 use crate::error::BenchError;
-use crate::runner::{self, Run};
+use crate::random::Random;
+use crate::runner;
+use crate::target::Target;
 use crate::{Setting, table};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -12,13 +14,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 const KILLS: u64 = 20;
 const SUBTASKS: u64 = 32;
 const STEPS: u64 = 500;
 /// Steps between two checkpoints.
 const INTERVAL: u64 = 50;
+const TARGET: Target = Target::at_most("steps computed twice a kill", INTERVAL as f64);
 const DEADLINE: Duration = Duration::from_secs(120);
 /// Between two kills, at most; half of that on average.
 const PAUSE_MAX_MS: u64 = 500;
@@ -67,18 +70,6 @@ impl Files {
     }
 }
 
-/// Numbers that look random, from a seed (xorshift).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % n.max(1)
-    }
-}
-
 /// Processes of the attempts that run, by what the events tell.
 fn running(events: &Path) -> Vec<i32> {
     let text = fs::read_to_string(events).unwrap_or_default();
@@ -117,29 +108,17 @@ fn kill_ranks(files: &Files, mut random: Random, over: &AtomicBool) -> u64 {
     kills
 }
 
-fn try_run(command: &mut Command) -> Result<Duration, BenchError> {
-    match runner::run(command, DEADLINE)? {
-        Run::Took(took) => Ok(took),
-        Run::Late => Err(BenchError::Failed {
-            program: "dcrun".to_owned(),
-            how: format!("took more than {} s", DEADLINE.as_secs()),
-            words: "none".to_owned(),
-        }),
-    }
-}
-
 pub fn measure(setting: &Setting) -> Result<Value, BenchError> {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let seed = since.as_nanos() as u64 | 1;
+    let seed = Random::fresh_seed();
     println!(
         "{KILLS} random SIGKILLs (seed {seed}) in {SUBTASKS} subtasks of {STEPS} steps, a checkpoint every {INTERVAL}:"
     );
     let (calm, killed) = (Files::new(setting, "undisturbed")?, Files::new(setting, "killed")?);
-    let calm_s = try_run(&mut calm.command(setting)?)?.as_secs_f64();
+    let calm_s = runner::took(&mut calm.command(setting)?, DEADLINE)?.as_secs_f64();
     let over = AtomicBool::new(false);
     let (took, kills) = std::thread::scope(|scope| {
-        let killer = scope.spawn(|| kill_ranks(&killed, Random(seed), &over));
-        let took = killed.command(setting).and_then(|mut command| try_run(&mut command));
+        let killer = scope.spawn(|| kill_ranks(&killed, Random::new(seed), &over));
+        let took = killed.command(setting).and_then(|mut command| runner::took(&mut command, DEADLINE));
         over.store(true, Ordering::Relaxed);
         (took, killer.join().unwrap_or(0))
     });
@@ -160,8 +139,9 @@ pub fn measure(setting: &Setting) -> Result<Value, BenchError> {
             row("killed", killed_s, kills, twice, if same { "the same" } else { "DIFFERENT" }),
         ],
     );
-    println!("  steps computed twice a kill: {per_kill:.1} (at most {INTERVAL})");
+    let target = TARGET.judge(per_kill, 1);
     Ok(json!({
+        "targets": [target],
         "seed": seed,
         "kills": kills,
         "same_bytes": same,

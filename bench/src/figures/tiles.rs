@@ -3,7 +3,8 @@
 
 use super::split::read_mask;
 use crate::error::BenchError;
-use crate::runner::{self, Run};
+use crate::runner;
+use crate::target::Target;
 use crate::{Setting, table};
 use dc_model::Block;
 use dc_model::domain::Domain;
@@ -18,6 +19,7 @@ const LANES: usize = 64;
 const TILES: (u32, u32) = (32, 16);
 /// What the lanes would take if none ever waited.
 const IDEAL: Duration = Duration::from_secs(20);
+const TARGET: Target = Target::at_most("dcrun's time of sum/64", 1.02);
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Effective cells of each tile, row by row; tiles without any too.
@@ -34,17 +36,6 @@ fn tiles(domain: &Domain) -> Vec<u64> {
         .flat_map(|y| (0..columns).map(move |x| (x, y)))
         .map(|(x, y)| domain.effective_in(block(x, y)))
         .collect()
-}
-
-fn took(command: &mut Command, program: &str) -> Result<Duration, BenchError> {
-    match runner::run(command, DEADLINE)? {
-        Run::Took(took) => Ok(took),
-        Run::Late => Err(BenchError::Failed {
-            program: program.to_owned(),
-            how: format!("took more than {} s", DEADLINE.as_secs()),
-            words: "none".to_owned(),
-        }),
-    }
 }
 
 pub fn measure(setting: &Setting) -> Result<Value, BenchError> {
@@ -71,7 +62,7 @@ pub fn measure(setting: &Setting) -> Result<Value, BenchError> {
         .arg(&this)
         .args(["sleep", &ns_per_cell.to_string()])
         .env("XDG_STATE_HOME", &setting.dir);
-    let dcrun = took(&mut command, "dcrun")?;
+    let dcrun = runner::took(&mut command, DEADLINE)?;
 
     let lines = setting.dir.join("cells");
     let text: String = cells.iter().filter(|n| **n > 0).map(|n| format!("{n}\n")).collect();
@@ -82,7 +73,7 @@ pub fn measure(setting: &Setting) -> Result<Value, BenchError> {
         .arg(&this)
         .args(["sleep", &ns_per_cell.to_string()])
         .stdin(File::open(&lines).map_err(BenchError::io("open", &lines))?);
-    let file_order = took(&mut command, "xargs")?;
+    let file_order = runner::took(&mut command, DEADLINE)?;
 
     let ratio = |took: Duration| took.as_secs_f64() / ideal.as_secs_f64();
     let row = |name: &str, took: Duration| {
@@ -90,13 +81,11 @@ pub fn measure(setting: &Setting) -> Result<Value, BenchError> {
     };
     table::print(
         &["", "s", "of sum/64"],
-        &[
-            row("sum/64", ideal),
-            row("dcrun (at most 1.02)", dcrun),
-            row("file order: xargs -P 64", file_order),
-        ],
+        &[row("sum/64", ideal), row("dcrun", dcrun), row("file order: xargs -P 64", file_order)],
     );
+    let target = TARGET.judge(ratio(dcrun), 4);
     Ok(json!({
+        "targets": [target],
         "tiles": cells.len(),
         "lanes": LANES,
         "ideal_s": ideal.as_secs_f64(),
