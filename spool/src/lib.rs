@@ -17,6 +17,8 @@ pub mod kernel;
 pub mod layout;
 pub mod lock;
 pub mod progress;
+#[cfg(test)]
+mod read_fault_tests;
 pub mod record_file;
 pub mod result;
 pub mod spool;

@@ -31,7 +31,7 @@ impl Checkpoints {
     /// touched.
     ///
     /// # Errors
-    /// When the directory cannot be listed; a checkpoint that cannot be read is passed over.
+    /// When the directory cannot be listed; a checkpoint that cannot be read, tried several times, is passed over.
     pub fn newest_valid(
         &self,
         subtask: SubtaskId,
@@ -46,7 +46,7 @@ impl Checkpoints {
         let eligible =
             |restart: &Restart| restart.attempt < below && before.is_none_or(|before| *restart < before);
         for restart in list_in(&dir)?.into_iter().filter(eligible).rev() {
-            match self.verify_in(&dir, subtask, restart) {
+            match self.verify_trying(&dir, subtask, restart) {
                 Ok(checkpoint) => {
                     let found = Found { restart, path: checkpoint.path().to_owned() };
                     if choice.from.is_none() {

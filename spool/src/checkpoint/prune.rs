@@ -37,7 +37,7 @@ impl Checkpoints {
         for restart in all.into_iter().rev() {
             if pruned.kept.len() == keep {
                 pruned.removed += usize::from(dir.remove(layout::checkpoint(restart))?);
-            } else if self.verify_in(&dir, subtask, restart).is_ok() {
+            } else if self.verify_trying(&dir, subtask, restart).is_ok() {
                 pruned.kept.push(restart);
             }
         }

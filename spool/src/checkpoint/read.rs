@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
+/// So often a checkpoint is read that cannot be read.
+const READ_TRIES: u32 = 3;
+
 /// A verified checkpoint.
 #[derive(Debug)]
 pub struct Checkpoint {
@@ -29,6 +32,25 @@ impl Checkpoints {
     pub fn open_verified(&self, subtask: SubtaskId, restart: Restart) -> Result<Checkpoint, RecordError> {
         let dir = self.dir.subdir(layout::subtask_dir(subtask))?;
         self.verify_in(&dir, subtask, restart)
+    }
+
+    /// As [`Checkpoints::verify_in`]; what cannot be read is tried again, because that says nothing of the checkpoint:
+    /// a passing error must not cost the work of hours. What is damaged stays so, and is not.
+    pub(super) fn verify_trying(
+        &self,
+        dir: &Dir,
+        subtask: SubtaskId,
+        restart: Restart,
+    ) -> Result<Checkpoint, RecordError> {
+        let mut tries = 1;
+        loop {
+            match self.verify_in(dir, subtask, restart) {
+                Err(error @ RecordError::File(_)) if tries < READ_TRIES && !error.is_not_found() => {
+                    tries += 1
+                }
+                other => return other,
+            }
+        }
     }
 
     pub(super) fn verify_in(

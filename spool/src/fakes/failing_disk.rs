@@ -2,8 +2,11 @@
 
 use crate::files::{Disk, Linux, Op};
 use nix::errno::Errno;
-use std::ffi::OsStr;
+use nix::fcntl::Flock;
+use nix::sys::stat::FileStat;
+use std::ffi::{OsStr, OsString};
 use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How a call fails.
@@ -15,6 +18,15 @@ pub enum Fault {
     Short,
     /// It does all it should, and reports this errno all the same.
     DoneBut(Errno),
+    /// A read says that the file ends there; any other call does all it should.
+    End,
+    /// A read gives its first bit turned round; any other call does all it should.
+    Flipped,
+}
+
+/// Whether it changes nothing.
+fn reads(op: Op) -> bool {
+    matches!(op, Op::Open | Op::Stat | Op::Read | Op::List | Op::Lock)
 }
 
 /// A call that was made.
@@ -46,15 +58,21 @@ impl FailingDisk {
     /// Fails the `first`-th call that changes something for good, counted from 0; with `persistent` every later one too.
     #[must_use]
     pub fn new(first: usize, fault: Fault, persistent: bool) -> Self {
-        let ops = |op| !matches!(op, Op::Remove | Op::RemoveDir);
+        let ops = |op| !matches!(op, Op::Remove | Op::RemoveDir) && !reads(op);
         Self { first, fault, persistent, ops, state: Mutex::default() }
+    }
+
+    /// Fails the `first`-th call that only reads: opening what is there, looking up, listing, reading, locking.
+    #[must_use]
+    pub fn reading(first: usize, fault: Fault, persistent: bool) -> Self {
+        Self { ops: reads, ..Self::new(first, fault, persistent) }
     }
 
     /// Does nothing from its `first`-th call on, undoing included: what is on the disk is what a process leaves that
     /// is killed there.
     #[must_use]
     pub fn stopping(first: usize) -> Self {
-        Self { ops: |_| true, ..Self::new(first, Fault::Error(Errno::EIO), true) }
+        Self { ops: |op| !reads(op), ..Self::new(first, Fault::Error(Errno::EIO), true) }
     }
 
     /// Never fails; only keeps the list.
@@ -87,7 +105,7 @@ impl FailingDisk {
 
     fn run<T>(&self, op: Op, name: Option<&OsStr>, call: impl FnOnce() -> nix::Result<T>) -> nix::Result<T> {
         match self.meets(op, name) {
-            None | Some(Fault::Short) => call(),
+            None | Some(Fault::Short | Fault::End | Fault::Flipped) => call(),
             Some(Fault::Error(errno)) => Err(errno),
             Some(Fault::DoneBut(errno)) => call().and(Err(errno)),
         }
@@ -99,7 +117,7 @@ impl Disk for FailingDisk {
         match self.meets(Op::Create, Some(name)) {
             // Doing it and saying no would leave a name that nobody knows of; no file system does that.
             Some(Fault::Error(errno) | Fault::DoneBut(errno)) => Err(errno),
-            None | Some(Fault::Short) => Linux.create(dir, name, mode),
+            _ => Linux.create(dir, name, mode),
         }
     }
     fn make_dir(&self, dir: BorrowedFd<'_>, name: &OsStr, mode: u32) -> nix::Result<()> {
@@ -113,7 +131,7 @@ impl Disk for FailingDisk {
     }
     fn write(&self, file: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> nix::Result<usize> {
         match self.meets(Op::Write, None) {
-            None => Linux.write(file, bytes, offset),
+            None | Some(Fault::End | Fault::Flipped) => Linux.write(file, bytes, offset),
             Some(Fault::Error(errno)) => Err(errno),
             Some(Fault::Short) => Linux.write(file, &bytes[..bytes.len().min(1)], offset),
             Some(Fault::DoneBut(errno)) => Linux.write(file, bytes, offset).and(Err(errno)),
@@ -141,6 +159,49 @@ impl Disk for FailingDisk {
     }
     fn remove_dir(&self, dir: BorrowedFd<'_>, name: &OsStr) -> nix::Result<()> {
         self.run(Op::RemoveDir, Some(name), || Linux.remove_dir(dir, name))
+    }
+    fn open_dir(&self, path: &Path) -> nix::Result<OwnedFd> {
+        self.run(Op::Open, path.file_name(), || Linux.open_dir(path))
+    }
+    fn open_subdir(&self, dir: BorrowedFd<'_>, name: &OsStr) -> nix::Result<OwnedFd> {
+        self.run(Op::Open, Some(name), || Linux.open_subdir(dir, name))
+    }
+    fn open(&self, dir: BorrowedFd<'_>, name: &OsStr) -> nix::Result<OwnedFd> {
+        self.run(Op::Open, Some(name), || Linux.open(dir, name))
+    }
+    fn open_lock(&self, dir: BorrowedFd<'_>, name: &OsStr, mode: u32) -> nix::Result<OwnedFd> {
+        self.run(Op::Open, Some(name), || Linux.open_lock(dir, name, mode))
+    }
+    fn lock(&self, file: OwnedFd) -> Result<Flock<OwnedFd>, (OwnedFd, Errno)> {
+        match self.meets(Op::Lock, None) {
+            Some(Fault::Error(errno) | Fault::DoneBut(errno)) => Err((file, errno)),
+            _ => Linux.lock(file),
+        }
+    }
+    fn stat(&self, file: BorrowedFd<'_>) -> nix::Result<FileStat> {
+        self.run(Op::Stat, None, || Linux.stat(file))
+    }
+    fn stat_at(&self, dir: BorrowedFd<'_>, name: &OsStr) -> nix::Result<FileStat> {
+        self.run(Op::Stat, Some(name), || Linux.stat_at(dir, name))
+    }
+    fn read(&self, file: BorrowedFd<'_>, out: &mut [u8], offset: u64) -> nix::Result<usize> {
+        match self.meets(Op::Read, None) {
+            None => Linux.read(file, out, offset),
+            Some(Fault::Error(errno) | Fault::DoneBut(errno)) => Err(errno),
+            Some(Fault::End) => Ok(0),
+            Some(Fault::Short) => {
+                let one = out.len().min(1);
+                Linux.read(file, &mut out[..one], offset)
+            }
+            Some(Fault::Flipped) => {
+                let read = Linux.read(file, out, offset)?;
+                out.iter_mut().take(read.min(1)).for_each(|byte| *byte ^= 0x80);
+                Ok(read)
+            }
+        }
+    }
+    fn list(&self, dir: BorrowedFd<'_>) -> nix::Result<Vec<OsString>> {
+        self.run(Op::List, None, || Linux.list(dir))
     }
 }
 

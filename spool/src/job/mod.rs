@@ -114,4 +114,4 @@ pub fn decode(bytes: &[u8]) -> Result<JobRecord, HeaderError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

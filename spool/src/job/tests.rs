@@ -8,7 +8,7 @@ fn file(path: &str) -> FileIdentity {
     FileIdentity { path: path.into(), len_bytes: 9, hash: ContentHash(0x0102_0304 << 96 | 0xff) }
 }
 
-fn small() -> JobRecord {
+pub(crate) fn small() -> JobRecord {
     JobRecord {
         uuid: JobUuid(*b"0123456789abcdef"),
         name: "k".to_owned(),
