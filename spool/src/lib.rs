@@ -16,6 +16,8 @@ pub mod journal;
 pub mod kernel;
 pub mod layout;
 pub mod lock;
+#[cfg(test)]
+mod power_cut_tests;
 pub mod progress;
 #[cfg(test)]
 mod read_fault_tests;
