@@ -69,16 +69,55 @@ fn a_disk_that_fails_at_any_call_leaves_the_old_file() {
     };
     assert!(calls > 4, "create, writes, sync, close, rename, sync: {calls}");
     // The last call is the directory's sync: by then the new file has the name.
-    for first in 0..calls - 1 {
+    let faults = [(Errno::ENOSPC, "No space left"), (Errno::EIO, "I/O error")];
+    let each = (0..calls - 1).flat_map(|first| faults.map(|fault| (first, fault)));
+    for ((first, (errno, words)), persistent) in each.flat_map(|at| [(at, false), (at, true)]) {
         let (spool, parts) = three();
         fs::write(spool.target(), "old").unwrap();
-        let disk = Arc::new(FailingDisk::new(first, Fault::Error(Errno::ENOSPC), true));
+        let disk = Arc::new(FailingDisk::new(first, Fault::Error(errno), persistent));
         let merged = NewFile::at_target_on(disk, &spool.target())
             .map_err(MergeError::from)
             .and_then(|file| concat_into(file, parts, &spool.results));
         let error = merged.unwrap_err().to_string();
-        assert!(error.contains("No space left"), "call {first}: {error}");
+        assert!(error.contains(words), "call {first}: {error}");
         assert_eq!(fs::read(spool.target()).unwrap(), b"old", "call {first}");
         assert_eq!(spool.names(), ["merged"], "call {first}");
     }
+    println!("trust: changes of a disk made to fail, a merge: {} calls", (calls - 1) * faults.len() * 2);
+}
+
+/// Every read of a result: the merged file is the right one, or the old one is left and the error told.
+#[test]
+fn with_every_read_failing_a_merge_is_right_or_not_at_all() {
+    let (mut met, mut told) = (0, 0);
+    let eio = Fault::Error(Errno::EIO);
+    for fault in [eio, Fault::Error(Errno::EMFILE), Fault::Short, Fault::End, Fault::Flipped] {
+        for persistent in [false, true] {
+            for n in 0.. {
+                let (spool, parts) = three();
+                let expected = {
+                    concat_into(spool.begin(), parts.clone(), &spool.results).unwrap();
+                    fs::read(spool.target()).unwrap()
+                };
+                fs::write(spool.target(), "old").unwrap();
+                let disk = Arc::new(FailingDisk::reading(n, fault, persistent));
+                let merged = spool.results_on(disk.clone()).map_err(MergeError::from);
+                let merged = merged.and_then(|results| concat_into(spool.begin(), parts, &results));
+                let left = fs::read(spool.target()).unwrap();
+                assert_eq!(spool.names(), ["merged"], "call {n}, {fault:?}");
+                match &merged {
+                    Ok(_) => assert_eq!(left, expected, "call {n}, {fault:?}"),
+                    Err(error) => assert_eq!(left, b"old", "call {n}, {fault:?}: {error}"),
+                }
+                if disk.calls().len() <= n {
+                    assert!(merged.is_ok());
+                    break;
+                }
+                met += 1;
+                told += u32::from(merged.is_err());
+            }
+        }
+    }
+    assert!(told > met / 2, "{told} of {met} were told");
+    println!("trust: reads made to fail, a merge: {met} calls");
 }

@@ -59,6 +59,11 @@ impl TestSpool {
         Part { subtask, name: None, block, committed: Some((ATTEMPT, meta)) }
     }
 
+    /// The same results, read from another disk.
+    pub(crate) fn results_on(&self, disk: Arc<dyn Disk>) -> Result<Results, dc_spool::files::FileError> {
+        Results::open(&Dir::open_on(disk, &self.root.path().join("spool"))?, JobUuid([7; 16]))
+    }
+
     pub(crate) fn result_path(&self, subtask: u32) -> PathBuf {
         self.root.path().join("spool").join(layout::RESULT).join(layout::result(SubtaskId(subtask), ATTEMPT))
     }

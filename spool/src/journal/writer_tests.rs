@@ -121,6 +121,7 @@ fn numbered() -> Vec<(u64, Record)> {
 
 #[test]
 fn with_every_call_failing_what_was_acknowledged_is_there() {
+    let mut faults = 0;
     for fault in
         [Fault::Error(Errno::EIO), Fault::Error(Errno::ENOSPC), Fault::DoneBut(Errno::EIO), Fault::Short]
     {
@@ -145,9 +146,11 @@ fn with_every_call_failing_what_was_acknowledged_is_there() {
                 if !met {
                     break;
                 }
+                faults += 1;
             }
         }
     }
+    println!("trust: changes of a disk made to fail, the journal: {faults} calls");
 }
 
 #[test]

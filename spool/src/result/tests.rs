@@ -166,10 +166,11 @@ fn a_disk_that_fails_leaves_the_one_before() {
         never.calls().len()
     };
     let faults = [Fault::Error(Errno::ENOSPC), Fault::Error(Errno::EIO), Fault::DoneBut(Errno::EIO)];
-    for (first, fault) in (0..calls).flat_map(|first| faults.map(|fault| (first, fault))) {
+    let each = (0..calls).flat_map(|first| faults.map(|fault| (first, fault)));
+    for ((first, fault), persistent) in each.flat_map(|at| [(at, false), (at, true)]) {
         let (dir, good) = spool();
         put(&good, ATTEMPT, &DATA[..4]).unwrap();
-        let disk = Arc::new(FailingDisk::new(first, fault, true));
+        let disk = Arc::new(FailingDisk::new(first, fault, persistent));
         put(&on_disk(disk.clone(), dir.path()), ATTEMPT, &DATA).unwrap_err();
         let left = good.open_verified(SUB, ATTEMPT).unwrap().meta().len;
         let renamed = disk.calls().iter().any(|call| call.op == crate::files::Op::Rename);
@@ -179,4 +180,5 @@ fn a_disk_that_fails_leaves_the_one_before() {
             names.filter(|name| name.as_ref().unwrap().file_name().to_string_lossy().starts_with(TMP_PREFIX));
         assert_eq!(tmp.count(), 0);
     }
+    println!("trust: changes of a disk made to fail, a result: {} calls", calls * faults.len() * 2);
 }

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 /// A small generator (splitmix64).
 pub struct Random {
+    seed: u64,
     state: u64,
 }
 
@@ -15,7 +16,13 @@ impl Random {
         let given = std::env::var("DC_TEST_SEED").ok();
         let seed = given.map_or(clock, |text| text.parse().expect("DC_TEST_SEED is a number"));
         eprintln!("{test}: DC_TEST_SEED={seed}");
-        Self { state: seed }
+        Self { seed, state: seed }
+    }
+
+    /// The seed.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// The next number.

@@ -132,6 +132,7 @@ fn count(group: &str) -> Vec<(End, usize)> {
             "control group {group}, {end:?}: {started} escaped in {} rounds, {at_once} left, {after_resume} after a resume",
             rounds()
         );
+        println!("trust: escapers, control group {group}, {end:?}: {started} processes, {at_once} left");
         all.push((end, if end == End::BothKilled { after_resume } else { at_once }));
     }
     all

@@ -71,7 +71,8 @@ fn each_call(name: &str, mut session: impl FnMut(usize) -> bool) -> usize {
     };
     let disturbed = (first..CALLS_MAX).step_by(stride).take_while(|at| session(*at)).count();
     assert!(disturbed > 0, "no call was reached");
-    println!("{name}: {disturbed} runs disturbed, at every {stride}. call from the {first}. on");
+    let every = format!("every {stride}. call from the {first}. on, seed {}", random.seed());
+    println!("trust: killed at a system call, {name}: {disturbed} runs, {every}");
     disturbed
 }
 

@@ -89,6 +89,7 @@ fn the_digest_is_that_of_an_undisturbed_run() {
     assert_eq!(fs::read(place.path("out")).unwrap(), expected, "{done}");
     assert!(!place.path("job").exists());
     place.nothing_runs();
+    println!("trust: killed at a random moment, the digest equal: {kills} kills, seed {}", random.seed());
     // A checkpoint after every second step: a kill costs at most two steps a rank that it hits, and there are two.
     let mut counts = BTreeMap::<String, usize>::new();
     for line in place.noted("step") {
