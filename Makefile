@@ -9,7 +9,7 @@ PYTHONDIR ?= $(PREFIX)/lib/dc/python
 MANDIR = $(DESTDIR)$(PREFIX)/share/man
 RELEASE = $(or $(CARGO_TARGET_DIR),target)/release
 
-.PHONY: build demo check fuzz bench install clean
+.PHONY: build demo check fuzz trust soak bench install clean
 
 build:
 	cargo build --locked --release
@@ -27,6 +27,16 @@ FUZZ ?= --seconds 60
 fuzz:
 	tools/deps --for check
 	tools/fuzz $(FUZZ)
+
+# All that proves a promise, with counts and seeds; DC_TRUST=quick for less than a minute of it.
+trust:
+	tools/deps --for check
+	tools/trust
+
+# The same for DC_SOAK_HOURS (2), with new seeds each time.
+soak:
+	tools/deps --for check
+	tools/trust --soak
 
 bench:
 	tools/deps --for build
