@@ -40,7 +40,8 @@ fn memory(step: u64) -> Vec<u8> {
 
 impl Sample {
     fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
+        // In memory where that can be: a job is made again for each fault.
+        let root = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let path = root.path().join("job");
         let job = sample();
         let records: Vec<_> = (1..).zip(samples::records()).collect();
@@ -288,4 +289,29 @@ fn a_passing_error_sends_nobody_back() {
     }
     assert!(listed > met / 2, "{listed} of {met}");
     println!("trust: reads made to fail once, the newest checkpoint chosen all the same: {listed} calls");
+}
+
+/// A set of one subtask's checkpoints: chosen and pruned by the same rules.
+#[test]
+fn a_set_is_chosen_that_is_valid_and_the_newest_outlive_every_prune() {
+    let faults = [&FAULTS[..], &[Fault::Flipped]].concat();
+    with_every_fault("choose a set", &faults, true, |sample, disk| {
+        let choose = || {
+            let spool = Dir::open_on(disk, &sample.path()).ok()?;
+            Checkpoints::open(&spool, sample.job.uuid).ok()?.newest_sets(&[SUBTASK], None, Attempt(2)).ok()
+        };
+        let Some(choice) = choose() else { return false };
+        let found: Vec<u64> = choice.sets.iter().map(|(restart, _)| restart.step).collect();
+        assert!(found.iter().all(|step| [1, 2, 3, 5].contains(step)), "{found:?}");
+        found == [5, 3]
+    });
+    with_every_fault("prune sets", &faults, false, |sample, disk| {
+        let prune = || {
+            let spool = Dir::open_on(disk, &sample.path()).ok()?;
+            Checkpoints::open(&spool, sample.job.uuid).ok()?.prune_sets(&[SUBTASK], 2, true).ok()
+        };
+        let removed = prune();
+        assert!(sample.checkpoint(5).exists() && sample.checkpoint(3).exists(), "{removed:?}");
+        removed == Some(2)
+    });
 }

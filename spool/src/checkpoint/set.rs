@@ -35,7 +35,7 @@ impl Checkpoints {
         for restart in common(&dirs)?.into_iter().filter(eligible).rev() {
             let mut files = Vec::with_capacity(dirs.len());
             for (subtask, dir) in &dirs {
-                match self.verify_in(dir, *subtask, restart) {
+                match self.verify_trying(dir, *subtask, restart) {
                     Ok(checkpoint) => files.push(Found { restart, path: checkpoint.path().to_owned() }),
                     Err(error) => {
                         choice.passed_over.push(format!("subtask {subtask}: passed over {restart}: {error}"));
@@ -74,7 +74,8 @@ impl Checkpoints {
             return Ok(0);
         }
         for restart in all.into_iter().rev() {
-            let is_whole = dirs.iter().all(|(subtask, dir)| self.verify_in(dir, *subtask, restart).is_ok());
+            let is_whole =
+                dirs.iter().all(|(subtask, dir)| self.verify_trying(dir, *subtask, restart).is_ok());
             left -= usize::from(is_whole);
             if left > 0 {
                 continue;
