@@ -166,3 +166,19 @@ fn one_whose_cpus_are_gone_runs_elsewhere() {
     assert_eq!(job.ended(1), Outcome::Exited(0));
     assert_eq!(job.text(1, false), "first\nsecond\n");
 }
+
+#[test]
+fn who_is_stopped_while_it_waits_leaves_its_place_to_its_follower() {
+    let mut job = waiting();
+    job.launch(after(1, 0, "touch ran"));
+    job.launch(after(2, 1, "cat order; echo third"));
+    job.stop(1, 1, 15);
+    assert_eq!(job.ended_fully(1), (Outcome::Signalled(15), true));
+    // Launched at once where it does not wait: its end would come first.
+    job.run(3, "exit 3");
+    assert_eq!(job.ended(3), Outcome::Exited(3));
+    release(&job);
+    assert_eq!((job.ended(0), job.ended(2)), (Outcome::Exited(0), Outcome::Exited(0)));
+    assert_eq!(job.text(2, false), "first\nthird\n");
+    assert!(!job.dir.path().join("ran").exists());
+}

@@ -1,6 +1,7 @@
 //! The end of everything: every rank and whatever came of it is killed, however it has hidden.
 
 use super::Starter;
+use super::lookups::Answer;
 use super::table::Report;
 use crate::process::calls::signal_group;
 use crate::sweep::kill_descendants;
@@ -38,7 +39,12 @@ impl Starter {
             let left = end.saturating_duration_since(Instant::now()).as_millis();
             let mut bell = [PollFd::new(self.lookups.bell().as_fd(), PollFlags::POLLIN)];
             let _ = poll(&mut bell, u16::try_from(left).unwrap_or(u16::MAX));
-            self.on_answers();
+            for answer in self.lookups.take() {
+                // Nothing is launched any more.
+                if !matches!(answer, Answer::Picked { .. } | Answer::PickedSet { .. }) {
+                    self.on_answer(answer);
+                }
+            }
         }
     }
 

@@ -1,8 +1,9 @@
 //! What dcrun says, one message at a time.
 
-use super::attempt::Event;
+use super::attempt::{Event, State};
 use super::control::Gone;
 use super::job::Job;
+use super::table::Entry;
 use super::{Ending, LAUNCHES_A_TURN_MAX, Starter, Taken};
 use dc_model::wire::{FromStarter, Hello, Launch, ToStarter};
 use nix::libc::SIGKILL;
@@ -98,13 +99,14 @@ impl Starter {
             return;
         };
         // One that has ended, and of which only the reports are still to come, has nothing to wait for.
-        let ahead =
-            after.map(|ahead| self.table.last_behind(ahead)).and_then(|ahead| self.table.get_mut(ahead));
-        match ahead.filter(|ahead| ahead.state.holds_cores()) {
+        match after.filter(|ahead| self.table.get(*ahead).is_some_and(|entry| entry.state.holds_cores())) {
             Some(ahead) => {
-                ahead.follower = Some(key);
-                let forerunner = ahead.process.map(|process| process.pid);
-                if forerunner.is_some_and(|forerunner| self.try_hold(key, forerunner)) {
+                let ahead = self.table.last_behind(ahead);
+                self.table.follow(ahead, key);
+                // Behind one that waits itself nobody is held: that may be stopped, and this one is not to go on then.
+                let is_launched = |entry: &&Entry| !matches!(entry.state, State::Following | State::Held);
+                let forerunner = self.table.get(ahead).filter(is_launched).and_then(|entry| entry.process);
+                if forerunner.is_some_and(|forerunner| self.try_hold(key, forerunner.pid)) {
                     self.on_event(key, Event::Made);
                 }
             }

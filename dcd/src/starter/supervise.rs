@@ -304,7 +304,7 @@ impl Starter {
 
     /// Its cores are free: whoever waits for them comes next.
     fn free_follower(&mut self, key: AttemptKey) {
-        self.freed.extend(self.table.get_mut(key).and_then(|entry| entry.follower.take()));
+        self.freed.extend(self.table.take_follower(key));
     }
 
     fn tell_ended(&mut self, key: AttemptKey) {
@@ -366,34 +366,38 @@ impl Starter {
     /// Threads beside the loop have found something.
     pub(super) fn on_answers(&mut self) {
         for answer in self.lookups.take() {
-            match answer {
-                Answer::Picked { key, origin } => {
-                    if let Some(entry) = self.table.get_mut(key) {
-                        entry.origin = origin;
-                    }
-                    self.on_event(key, Event::Picked);
+            self.on_answer(answer);
+        }
+    }
+
+    pub(super) fn on_answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Picked { key, origin } => {
+                if let Some(entry) = self.table.get_mut(key) {
+                    entry.origin = origin;
                 }
-                Answer::PickedSet { origins } => self.on_set_picked(origins),
-                Answer::Left { key, checkpoint } => {
-                    if let Some(report) = self.table.get_mut(key).and_then(|entry| entry.report.as_mut()) {
-                        report.checkpoint = checkpoint;
-                    }
-                    self.on_event(key, Event::Found);
-                }
-                Answer::Drained { key, failed } => {
-                    let is_last = self.drains.on_drained(key);
-                    failed.into_iter().for_each(|failed| self.on_stream_failed(key, failed));
-                    let is_over = self.table.get(key).is_some_and(|entry| entry.state == State::Looking);
-                    if is_last
-                        && is_over
-                        && let Some(event) = self.look_up(key)
-                    {
-                        self.on_event(key, event);
-                    }
-                }
-                Answer::Hungry { key, at } => self.on_hungry(key, at),
-                Answer::Notice(text) => self.control.notice(text),
+                self.on_event(key, Event::Picked);
             }
+            Answer::PickedSet { origins } => self.on_set_picked(origins),
+            Answer::Left { key, checkpoint } => {
+                if let Some(report) = self.table.get_mut(key).and_then(|entry| entry.report.as_mut()) {
+                    report.checkpoint = checkpoint;
+                }
+                self.on_event(key, Event::Found);
+            }
+            Answer::Drained { key, failed } => {
+                let is_last = self.drains.on_drained(key);
+                failed.into_iter().for_each(|failed| self.on_stream_failed(key, failed));
+                let is_over = self.table.get(key).is_some_and(|entry| entry.state == State::Looking);
+                if is_last
+                    && is_over
+                    && let Some(event) = self.look_up(key)
+                {
+                    self.on_event(key, event);
+                }
+            }
+            Answer::Hungry { key, at } => self.on_hungry(key, at),
+            Answer::Notice(text) => self.control.notice(text),
         }
     }
 }

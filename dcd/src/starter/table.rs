@@ -73,6 +73,8 @@ pub struct Entry {
     pub state: State,
     /// Who takes over its lane and cores.
     pub follower: Option<AttemptKey>,
+    /// Whose lane and cores it takes over.
+    pub forerunner: Option<AttemptKey>,
     /// Counts launches: what was first seen at some count belongs to none that came after.
     pub serial: u64,
     /// What it goes on from.
@@ -131,6 +133,7 @@ impl Table {
             launch,
             state: State::Following,
             follower: None,
+            forerunner: None,
             serial: self.serial,
             origin: None,
             process: None,
@@ -195,6 +198,35 @@ impl Table {
             self.entries.get(follower).is_some_and(|entry| entry.state.holds_cores()).then_some(follower)
         };
         std::iter::successors(Some(key), behind).last().unwrap_or(key)
+    }
+
+    /// One comes to wait behind another.
+    pub fn follow(&mut self, ahead: AttemptKey, follower: AttemptKey) {
+        if let Some(entry) = self.entries.get_mut(ahead) {
+            entry.follower = Some(follower);
+        }
+        if let Some(entry) = self.entries.get_mut(follower) {
+            entry.forerunner = Some(ahead);
+        }
+    }
+
+    /// Takes away whoever waits behind this one: whose turn it is now. Where this one never had its own, it is not, and
+    /// the two that are left follow each other.
+    pub fn take_follower(&mut self, key: AttemptKey) -> Option<AttemptKey> {
+        let entry = self.entries.get_mut(key)?;
+        let (ahead, follower) = (entry.forerunner, entry.follower.take()?);
+        let still_waits = |ahead: &AttemptKey| {
+            self.entries
+                .get(*ahead)
+                .is_some_and(|entry| entry.follower == Some(key) && entry.state.holds_cores())
+        };
+        match ahead.filter(still_waits) {
+            Some(ahead) => {
+                self.follow(ahead, follower);
+                None
+            }
+            None => Some(follower),
+        }
     }
 
     /// Whether this attempt's process is not reaped yet.

@@ -34,6 +34,14 @@ pub struct Job {
     pub uuid: JobUuid,
 }
 
+/// What comes of a starter.
+#[derive(Debug)]
+pub enum Came {
+    Message(FromStarter),
+    Frame(Output),
+    End,
+}
+
 impl Job {
     /// A starter with the shell as its kernel: arguments of a launch are `-c` and the script.
     pub fn shell() -> Self {
@@ -129,6 +137,41 @@ impl Job {
             match self.starter.control.read(&mut chunk).expect("a message before the deadline") {
                 0 => return None,
                 n => self.control.push(&chunk[..n]),
+            }
+        }
+    }
+
+    /// Whatever comes next by either socket within this time; not after the output's end.
+    pub fn next(&mut self, limit: Duration) -> Option<Came> {
+        use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+        loop {
+            if let Some((kind, body)) = self.control.next_frame().unwrap() {
+                return Some(Came::Message(FromStarter::decode(kind, body).unwrap()));
+            }
+            if let Some((kind, body)) = self.output.next_frame().unwrap() {
+                return Some(Came::Frame(Output::decode(kind, body).unwrap()));
+            }
+            let sockets = [&self.starter.control, &self.starter.output];
+            let mut fds = sockets.map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN));
+            poll(&mut fds, PollTimeout::try_from(limit).unwrap()).unwrap();
+            let [control, output] = fds.map(|fd| fd.any().unwrap());
+            let mut chunk = [0; 65536];
+            // Output first: the control socket's end is the end of both.
+            if output {
+                let n = self.starter.output.read(&mut chunk).unwrap_or(0);
+                self.output.push(&chunk[..n]);
+                if n > 0 {
+                    continue;
+                }
+            }
+            if control {
+                match self.starter.control.read(&mut chunk) {
+                    Ok(n) if n > 0 => self.control.push(&chunk[..n]),
+                    _ => return Some(Came::End),
+                }
+            } else {
+                assert!(!output, "the output ended before the control socket");
+                return None;
             }
         }
     }
