@@ -6,7 +6,7 @@ use super::Surroundings;
 use dc_model::{CpuSet, JobUuid, SubtaskId};
 use dc_spool::job::JobRecord;
 use dcd::claims::{Claim, Claims, NAME_BYTES_MAX, Neighbour, Says, crowd};
-use dcsched_core::job::{JobSpec, Need};
+use dcsched_core::job::{JobSpec, Need, gang_fits};
 use dcsched_core::place::Bind;
 use dcsched_core::seats::{Seat, Seats, Work};
 use std::cmp::Reverse;
@@ -92,6 +92,14 @@ fn settle(spec: &mut JobSpec, record: &JobRecord, at: &Surroundings, keeps: bool
 impl Claimed {
     /// Tells the core which cores are wanted less, and finds the CPUs that the job will use.
     fn choose(&mut self, spec: &mut JobSpec) {
+        self.choose_cores(spec);
+        if spec.gang && !gang_fits(spec) {
+            // What is wanted less must not keep ranks from running beside each other.
+            spec.crowd.clear();
+        }
+    }
+
+    fn choose_cores(&mut self, spec: &mut JobSpec) {
         let users = crowd(&self.neighbours, &self.says, &spec.topology.cores);
         if users.iter().any(|count| *count > 0) {
             spec.crowd.clone_from(&users);

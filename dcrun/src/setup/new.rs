@@ -95,9 +95,9 @@ impl Settled<'_> {
         let input = stdin::source(&record, false)?;
         let stdin_kept_bytes = stdin::kept_bytes(at.var("DC_STDIN_KEEP"))?;
         if mpi.launcher.is_some() {
-            let spec = spec(&record, machine.topology()?);
-            let allowed = spec.topology.cores.len();
-            mpi::check_gang(spec.ranks, &spec.needs, allowed, job.oversubscribe)?;
+            let mut spec = spec(&record, machine.topology()?);
+            spec.memory_max_bytes = fit::memory_max_bytes(&record, machine.is_here());
+            mpi::check_gang(&spec)?;
         }
         let path = match directory {
             Some(directory) => at.cwd.join(directory),

@@ -69,9 +69,7 @@ pub fn resume(
     let program = &record.kernel.path;
     let launcher = record.options.mpi.map(|family| mpi::again(family, program, at)).transpose()?;
     if launcher.is_some() {
-        let spec = job.spec();
-        let allowed = spec.topology.cores.len();
-        mpi::check_gang(spec.ranks, &spec.needs, allowed, record.options.oversubscribe)?;
+        mpi::check_gang(job.spec())?;
     }
     let domain = check_domain(&record, force)?;
     let input = stdin::source(&record, true)?;

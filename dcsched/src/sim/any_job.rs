@@ -1,7 +1,9 @@
-//! Any job on any small machine: needs of cores and memory, bindings, maps, all that fits on it.
+//! Any job on any small machine: needs of cores and memory, bindings, maps, all that fits on it; and the same job on
+//! another machine, with whatever was learned of its kernel.
 
 use super::random::Random;
 use dc_model::{Bind, CpuSet, Distribution, RestartOn, Topology};
+use dcsched_core::cost::CostModel;
 use dcsched_core::job::{JobSpec, Need, gang_fits};
 use dcsched_core::seats::check;
 
@@ -42,7 +44,7 @@ pub(super) fn any_spec(random: &mut Random) -> JobSpec {
         bind: any_bind(random, cores),
         distribution: [Distribution::Cost, Distribution::Block, Distribution::Cyclic]
             [random.below(3) as usize],
-        ranks_per_core: 1,
+        ranks_per_core: if random.chance(150) { random.between(2, 3) as u32 } else { 1 },
         memory_max_bytes: random.chance(200).then(|| random.between(node_bytes / 2, node_bytes)),
         crowd: (0..random.below(u64::from(cores) + 1)).map(|_| random.below(3) as u32).collect(),
         topology,
@@ -63,12 +65,40 @@ fn maybe_gang(spec: &mut JobSpec, random: &mut Random) {
         return;
     }
     let live = spec.needs.iter().filter(|need| need.cells > 0).count() as u64;
-    let ranks_max = live.min(spec.topology.cores.len() as u64);
+    let ranks_max = live.min(spec.topology.cores.len() as u64 * u64::from(spec.ranks_per_core));
     let ranks = random.between(1, ranks_max.max(1)) as u32;
     let gang = JobSpec { gang: true, ranks, ..spec.clone() };
     if gang_fits(&gang) {
         *spec = gang;
     }
+}
+
+/// The same job where it is gone on with: now and then on another machine, if it fits there.
+pub(super) fn elsewhere(random: &mut Random, spec: &JobSpec) -> JobSpec {
+    let mut moved = spec.clone();
+    if random.chance(250) {
+        let cores = random.between(1, 8) as u32;
+        moved.topology = any_machine(random, cores);
+        moved.crowd = (0..random.below(u64::from(cores) + 1)).map(|_| random.below(3) as u32).collect();
+        moved.memory_max_bytes = None;
+    }
+    if check(&moved).is_ok() && (!moved.gang || gang_fits(&moved)) { moved } else { spec.clone() }
+}
+
+/// What runs before are said to have taught: nothing, the truth, or what is wrong by any factor.
+pub(super) fn any_model(random: &mut Random) -> CostModel {
+    let mut model = CostModel::default();
+    let ns_a_cell = match random.below(4) {
+        0 => return model,
+        1 => 1_000,
+        2 => 1,
+        _ => random.next() >> random.below(64),
+    };
+    for _ in 0..random.between(1, 20) {
+        let cells = if random.chance(50) { random.next() } else { random.below(50) };
+        model.observe(cells, cells.saturating_mul(ns_a_cell));
+    }
+    model
 }
 
 fn any_machine(random: &mut Random, cores: u32) -> Topology {

@@ -1,5 +1,6 @@
 //! The checkers. They see what the world sees, never what the core thinks of it.
 
+use super::tries::Tries;
 use dc_model::{Attempt, Bind, CpuSet, Rank, Record, Restart, SubtaskId, Topology};
 use dcsched_core::job::{JobSpec, Need};
 use dcsched_core::place::Placement;
@@ -38,6 +39,14 @@ pub enum Violation {
     MixedSet(SubtaskId, Attempt),
     /// A part of a gang was launched, or beside another attempt of it.
     PartOfGang(Attempt),
+    /// A subtask was tried again after a failure that is not to be tried again, or once too often.
+    TriedAgain(SubtaskId, Attempt),
+    /// A restart went on from a checkpoint from which two in a row had failed, or a newer one.
+    SuspectAgain(SubtaskId, Attempt),
+    /// A merge was asked for before every subtask was committed, or beside another.
+    EarlyMerge,
+    /// A merge counts that no run has seen end well.
+    NotMerged,
     /// A subtask without cells became a process.
     RanWithoutCells(SubtaskId),
 }
@@ -88,8 +97,21 @@ pub struct Checker {
     done_of_gang: BTreeMap<SubtaskId, Attempt>,
     /// What each of its attempts went on from.
     gang_from: BTreeMap<Attempt, Option<Restart>>,
+    /// What may be tried again, and from where.
+    tries: Tries,
+    merge: Merge,
     /// The first promise broken.
     pub violation: Option<Violation>,
+}
+
+/// The merge of the run that lives.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Merge {
+    #[default]
+    None,
+    Asked,
+    /// It has ended well, and that run knows.
+    Well,
 }
 
 impl Checker {
@@ -97,9 +119,44 @@ impl Checker {
         self.violation.get_or_insert(violation);
     }
 
+    /// A run of dcrun begins: failures are forgiven, and a merge begins anew.
+    pub fn on_run(&mut self) {
+        self.tries.on_run();
+        self.merge = Merge::None;
+    }
+
+    /// The core has decided something.
+    pub fn on_decision(&mut self, record: &Record, spec: &JobSpec) {
+        self.tries.on_decision(record, spec);
+        if *record == Record::Merged && self.merge != Merge::Well {
+            self.broken(Violation::NotMerged);
+        }
+    }
+
+    /// A merge is asked for.
+    pub fn on_merge(&mut self, mut needed: impl Iterator<Item = SubtaskId>) {
+        if self.merge != Merge::None || !needed.all(|subtask| self.committed.contains_key(&subtask)) {
+            self.broken(Violation::EarlyMerge);
+        }
+        self.merge = Merge::Asked;
+    }
+
+    /// It has ended.
+    pub fn on_merge_ended(&mut self, well: bool) {
+        self.merge = if well { Merge::Well } else { Merge::Asked };
+    }
+
+    /// An attempt goes on from here.
+    pub fn on_from(&mut self, subtask: SubtaskId, attempt: Attempt, from: Option<Restart>) {
+        if self.tries.is_suspect(subtask, from, self.gang.is_some()) {
+            self.broken(Violation::SuspectAgain(subtask, attempt));
+        }
+    }
+
     /// Records that have just become durable.
     pub fn on_durable(&mut self, records: &[Record]) {
         for record in records {
+            self.tries.on_durable(record, self.gang.is_some());
             match record {
                 Record::Granted { subtask, attempt } => {
                     self.durable_grants.insert((*subtask, *attempt));
@@ -159,8 +216,11 @@ impl Checker {
         if self.alive.keys().any(|(other, _)| *other == subtask) {
             self.broken(Violation::TwoAttempts(subtask));
         }
-        let is_taken = |unit| self.alive.values().any(|(taken, _)| taken.units.contains(unit));
-        if given.units.iter().any(is_taken) {
+        if self.tries.is_spent(subtask, spec.gang) {
+            self.broken(Violation::TriedAgain(subtask, attempt));
+        }
+        let on = |unit: &u32| self.alive.values().filter(|(taken, _)| taken.units.contains(unit)).count();
+        if given.units.iter().any(|unit| on(unit) >= spec.ranks_per_core as usize) {
             self.broken(Violation::Overbooked(subtask, given.units.clone()));
         }
         if let Bind::Fixed(entries) = &spec.bind

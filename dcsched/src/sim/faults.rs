@@ -46,4 +46,16 @@ pub enum Plant {
     MixedSet,
     /// A follower is launched before its forerunner has ended.
     NoWaiting,
+    /// The core believes in twice the memory there is: as if what ranks give back were given back twice.
+    MemoryTwice,
+    /// A rank of a gang is forgotten at its launch.
+    RankForgotten,
+    /// Restarts go on from the newest checkpoint, whatever failed from it.
+    SuspectForgotten,
+    /// The core believes in more restarts than were asked for.
+    MoreRestarts,
+    /// The end of a merge that was asked for by an earlier run is taken for that of this one's.
+    StaleMerge,
+    /// Failures of every kind are tried again.
+    AnyFailure,
 }

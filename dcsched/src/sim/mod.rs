@@ -8,6 +8,7 @@ mod faults;
 mod queue;
 mod random;
 mod run;
+mod tries;
 mod world;
 
 pub use check::Violation;

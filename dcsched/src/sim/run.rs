@@ -1,13 +1,13 @@
 //! One simulated job, from its first dcrun to its end, through every crash on the way.
 
-use super::any_job::any_spec;
+use super::any_job::{any_model, any_spec, elsewhere};
 use super::check::{Checker, Given, Violation};
 use super::disk::Journal;
 use super::faults::{Faults, Plant};
 use super::queue::Queue;
 use super::random::Random;
 use super::world::World;
-use dc_model::{Attempt, Outcome, Restart, StopReason, SubtaskId, exit};
+use dc_model::{Attempt, Outcome, Restart, RestartOn, StopReason, SubtaskId, exit};
 use dcsched_core::job::{Action, Event, Job, JobSpec, Member, Need};
 use std::path::Path;
 
@@ -31,6 +31,8 @@ pub struct Report {
     pub starter_crashes: u32,
     /// Ranks that failed by themselves.
     pub rank_failures: u32,
+    /// Whether a merge failed.
+    pub failed_merge: bool,
     /// Digest of all that happened, to compare two runs of one seed.
     pub digest: u64,
 }
@@ -41,6 +43,7 @@ pub struct Report {
 enum Planned {
     SyncEnds { life: u32, upto: usize },
     Reaches { life: u32, event: Event },
+    MergeEnds { life: u32, status: u8 },
     RankEnds { starter: u32, subtask: SubtaskId, attempt: Attempt },
     Launches { starter: u32, launch: Launch },
     LaunchesGang { starter: u32, attempt: Attempt, members: Vec<Member>, before: Option<Restart> },
@@ -89,7 +92,7 @@ struct Sim {
 pub fn run(seed: u64, faults: Faults, plant: Plant, directory: Option<&Path>) -> Report {
     let mut random = Random::new(seed);
     let spec = any_spec(&mut random);
-    let job = Job::new(spec.clone());
+    let job = Job::new(as_the_core_has_it(&spec, plant)).learned(any_model(&mut random));
     let report = Report {
         violation: None,
         status: None,
@@ -97,6 +100,7 @@ pub fn run(seed: u64, faults: Faults, plant: Plant, directory: Option<&Path>) ->
         dcrun_crashes: 0,
         starter_crashes: 0,
         rank_failures: 0,
+        failed_merge: false,
         digest: 0,
     };
     let journal = match Journal::new(directory) {
@@ -130,7 +134,7 @@ pub fn run(seed: u64, faults: Faults, plant: Plant, directory: Option<&Path>) ->
         status: None,
         report,
     };
-    sim.step(Event::Begin);
+    sim.begin();
     while sim.status.is_none() && sim.checker.violation.is_none() {
         sim.report.events += 1;
         match sim.queue.next() {
@@ -144,7 +148,39 @@ pub fn run(seed: u64, faults: Faults, plant: Plant, directory: Option<&Path>) ->
     sim.report
 }
 
+/// The job as the core is told of it: with a lie, where that is the planted bug.
+fn as_the_core_has_it(spec: &JobSpec, plant: Plant) -> JobSpec {
+    let mut told = spec.clone();
+    match plant {
+        Plant::MemoryTwice => {
+            told.topology.numa.iter_mut().for_each(|numa| numa.memory_bytes *= 2);
+            told.memory_max_bytes = told.memory_max_bytes.map(|bytes| bytes * 2);
+        }
+        Plant::MoreRestarts => told.restarts += 2,
+        Plant::AnyFailure => {
+            told.restart_on = RestartOn::parse("signal,node,progress,exit").unwrap_or_default();
+        }
+        _ => {}
+    }
+    told
+}
+
 impl Sim {
+    /// A run of dcrun begins.
+    fn begin(&mut self) {
+        self.checker.on_run();
+        self.step(Event::Begin);
+        let cores = self.spec.topology.cores.len() as u32;
+        let predicted_ns = self.random.chance(500).then(|| self.random.next());
+        self.step(Event::Node { host: "node".to_owned(), cores, usable: cores, predicted_ns });
+    }
+
+    /// The subtasks that are to be computed.
+    fn needed(&self) -> impl Iterator<Item = SubtaskId> {
+        let needs = (0..).map(SubtaskId).zip(&self.spec.needs);
+        needs.filter(|(_, need)| need.cells > 0).map(|(id, _)| id)
+    }
+
     /// The core takes an event in, and its actions go out into the world.
     fn step(&mut self, event: Event) {
         if self.down {
@@ -169,7 +205,10 @@ impl Sim {
         self.digest(&action);
         let (life, starter) = (self.life, self.starter);
         match action {
-            Action::Append { record, .. } => self.journal.append(record),
+            Action::Append { record, .. } => {
+                self.checker.on_decision(&record, &self.spec);
+                self.journal.append(record);
+            }
             Action::Sync => self.sync_wanted = true,
             Action::Launch { subtask, attempt, rank, placement, before, after } => {
                 let mut given = Given::of(&placement, rank, &self.spec.topology);
@@ -188,9 +227,12 @@ impl Sim {
             }
             Action::StartStarter => self.new_starter(),
             Action::Merge => {
-                let status = if self.random.chance(900) { exit::OK } else { exit::DC_ERROR };
-                let delay = self.random.between(1, 10_000);
-                self.queue.after(delay, Planned::Reaches { life, event: Event::MergeEnded { status } });
+                let needed: Vec<SubtaskId> = self.needed().collect();
+                self.checker.on_merge(needed.into_iter());
+                let status =
+                    if self.random.chance(900) { exit::OK } else { self.random.between(1, 255) as u8 };
+                let delay = self.random.between(1, 3_000_000);
+                self.queue.after(delay, Planned::MergeEnds { life, status });
             }
             Action::Finish { status } => self.on_finish(status),
         }
@@ -217,6 +259,15 @@ impl Sim {
                 self.step(Event::Durable { seq: upto as u64 });
             }
             Planned::Reaches { life, event } if life == self.life => self.step(event),
+            Planned::MergeEnds { life, status } => {
+                if life == self.life {
+                    self.report.failed_merge |= status != exit::OK;
+                    self.checker.on_merge_ended(status == exit::OK);
+                }
+                if life == self.life || self.plant == Plant::StaleMerge {
+                    self.step(Event::MergeEnded { status });
+                }
+            }
             Planned::Launches { starter, launch } if self.is_alive(starter) => self.on_launch(launch),
             Planned::LaunchesGang { starter, attempt, members, before } if self.is_alive(starter) => {
                 self.on_launch_gang(attempt, &members, before);
@@ -242,6 +293,11 @@ impl Sim {
         self.starter_lives = true;
     }
 
+    /// What the starter looks for a checkpoint with.
+    fn older_than(&self, before: Option<Restart>) -> Option<Restart> {
+        before.filter(|_| self.plant != Plant::SuspectForgotten)
+    }
+
     fn on_launch(&mut self, launch: Launch) {
         let waits = launch.after.is_some_and(|(subtask, attempt)| {
             self.world.processes.get(&subtask).is_some_and(|process| process.attempt == attempt)
@@ -258,7 +314,9 @@ impl Sim {
             need.mem_bytes += self.spec.topology.numa[0].memory_bytes;
         }
         self.checker.on_launch(subtask, attempt, given, need, &self.spec);
+        let before = self.older_than(before);
         let process = self.world.launch(&mut self.random, &self.faults, subtask, attempt, before, cells);
+        self.checker.on_from(subtask, attempt, process.from);
         if !matches!(process.outcome, Outcome::NotLaunched { .. }) {
             self.tell(Event::Started { subtask, attempt, from: process.from });
         }
@@ -268,6 +326,11 @@ impl Sim {
 
     /// All ranks go on from one set, and a rank's subtasks end with it.
     fn on_launch_gang(&mut self, attempt: Attempt, members: &[Member], before: Option<Restart>) {
+        let before = self.older_than(before);
+        let members = match self.plant {
+            Plant::RankForgotten if self.random.chance(100) => &members[1..],
+            _ => members,
+        };
         let all: Vec<SubtaskId> = members.iter().flat_map(|member| member.subtasks.clone()).collect();
         self.checker.on_gang(attempt, all.len());
         let common = self.world.common(&all, attempt, before);
@@ -289,6 +352,7 @@ impl Sim {
                     Plant::MixedSet => self.world.common(&[subtask], attempt, before),
                     _ => common,
                 };
+                self.checker.on_from(subtask, attempt, from);
                 let key = (subtask, attempt);
                 let process = self.world.launch_from(&mut self.random, &self.faults, key, from, cells);
                 let (outcome, lasts_ns) = *fate.get_or_insert((process.outcome, process.lasts_ns));
@@ -307,7 +371,12 @@ impl Sim {
         for subtask in subtasks {
             if let Some(process) = self.world.kill(&mut self.random, subtask) {
                 self.checker.on_gone((subtask, process.attempt), false);
-                self.tell_end(subtask, process.attempt, Outcome::Signalled(9), true);
+                // A rank may take its word to end for a reason to end well.
+                let outcome = match self.random.below(3) {
+                    0 => Outcome::Exited(self.random.below(2) as u8),
+                    _ => Outcome::Signalled(9),
+                };
+                self.tell_end(subtask, process.attempt, outcome, true);
             }
         }
     }
@@ -357,6 +426,10 @@ impl Sim {
     fn tell_end(&mut self, subtask: SubtaskId, attempt: Attempt, outcome: Outcome, stopped: bool) {
         let progress_cells = self.random.below(self.spec.needs[subtask.index()].cells + 1);
         let ran_ns = self.random.between(1, 1_000_000);
+        if self.random.chance(900) {
+            let kept_ns = self.random.below(2_000_000);
+            self.tell(Event::Measured { subtask, attempt, ran_ns, kept_ns });
+        }
         self.tell(Event::Ended {
             subtask,
             attempt,
@@ -391,7 +464,17 @@ impl Sim {
         if self.report.dcrun_crashes < CRASHES_MAX && self.random.chance(self.faults.dcrun_killed) {
             self.on_dcrun_killed();
         } else if self.random.chance(self.faults.stopped) {
-            self.step(Event::Stop { reason: StopReason::Interrupted });
+            let reason = match self.random.below(5) {
+                0 => StopReason::TimeLimit,
+                1 => StopReason::Signal(15),
+                2 => StopReason::BrokenPipe,
+                3 => StopReason::Error,
+                _ => StopReason::Interrupted,
+            };
+            self.step(Event::Stop { reason });
+        } else if self.random.chance(self.faults.dcrun_killed) {
+            let grants = self.random.below(80) as u32;
+            self.step(Event::Window { grants });
         }
     }
 
@@ -423,8 +506,9 @@ impl Sim {
     }
 
     fn on_new_run(&mut self) {
-        match Job::replay(self.spec.clone(), self.journal.log()) {
-            Ok(job) => self.job = job,
+        self.spec = elsewhere(&mut self.random, &self.spec);
+        match Job::replay(as_the_core_has_it(&self.spec, self.plant), self.journal.log()) {
+            Ok(job) => self.job = job.learned(any_model(&mut self.random)),
             Err(error) => {
                 self.checker.on_replayed("", Err(error.to_string()));
                 return;
@@ -434,14 +518,14 @@ impl Sim {
         self.checker.on_durable(self.journal.on_read_back());
         (self.down, self.syncing, self.sync_wanted) = (false, false, false);
         self.new_starter();
-        self.step(Event::Begin);
+        self.begin();
     }
 
     fn on_finish(&mut self, status: u8) {
         self.compare_replay();
         if status == 0 {
-            let needed = self.spec.needs.iter().enumerate().filter(|(_, need)| need.cells > 0);
-            self.checker.on_success(needed.map(|(id, _)| SubtaskId(id as u32)));
+            let needed: Vec<SubtaskId> = self.needed().collect();
+            self.checker.on_success(needed.into_iter());
         }
         self.status = Some(status);
     }

@@ -5,11 +5,13 @@ mod elf;
 mod launcher;
 mod libraries;
 mod recognise;
+mod room;
 
 use super::Surroundings;
 use crate::request::Mpi;
-use dc_model::{MpiFamily, exit};
+use dc_model::{MpiFamily, exit, size};
 use recognise::{Kind, recognise};
+pub use room::check_gang;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
@@ -69,6 +71,29 @@ pub enum MpiError {
         needed: u64,
         /// So many there are.
         allowed: usize,
+    },
+    /// The memory of all ranks together.
+    #[error(
+        "the {ranks} ranks of an MPI job run at once, and do not find {} of memory beside each other on a node that has {}; \
+         ask for less with --mem, or for fewer with -n",
+        size::shown(*wanted), size::shown(*node >> 20 << 20)
+    )]
+    Memory {
+        /// Ranks.
+        ranks: u32,
+        /// What all of them need, in bytes.
+        wanted: u64,
+        /// What they may have, in bytes.
+        node: u64,
+    },
+    /// CPUs by number that leave some rank none.
+    #[error(
+        "the {ranks} ranks of an MPI job run at once: --bind must give each of them CPUs of its own; name more, or let \
+         ranks share them with --oversubscribe"
+    )]
+    Bind {
+        /// Ranks.
+        ranks: u32,
     },
     /// Ranks without a subtask.
     #[error(
@@ -182,28 +207,6 @@ fn timeout(at: &Surroundings) -> Result<Duration, MpiError> {
         Some(seconds) => Ok(Duration::from_secs(seconds)),
         None => Err(MpiError::Timeout { given: given.to_string_lossy().into_owned() }),
     }
-}
-
-/// Whether all ranks of a gang can run at once, each with something to do.
-///
-/// # Errors
-/// When not.
-pub fn check_gang(
-    ranks: u32,
-    needs: &[dcsched_core::job::Need],
-    allowed: usize,
-    oversubscribe: bool,
-) -> Result<(), MpiError> {
-    let subtasks = needs.iter().filter(|need| need.cells > 0).count();
-    if subtasks < ranks as usize {
-        return Err(MpiError::IdleRanks { ranks, subtasks });
-    }
-    let cores = needs.iter().map(|need| need.cores).max().unwrap_or(1);
-    let needed = u64::from(ranks) * u64::from(cores);
-    if needed > allowed as u64 && !oversubscribe {
-        return Err(MpiError::Cores { ranks, cores, needed, allowed });
-    }
-    Ok(())
 }
 
 /// What there is here: `--mpi=list`, with what a kernel was recognised as.

@@ -11,9 +11,10 @@ use super::{Job, restart};
 use crate::cost::order;
 use crate::place::Placement;
 use crate::seats::{Seats, Work};
-use dc_model::{Attempt, GiveUp, Rank, Record, Restart, StopReason, SubtaskId};
+use dc_model::{Attempt, GiveUp, Outcome, Rank, Record, Restart, StopReason, SubtaskId};
 use std::collections::BTreeMap;
 
+const SIGKILL: u8 = 9;
 const SIGTERM: u8 = 15;
 
 /// The ranks of a gang and, while they run, what is known of them.
@@ -154,7 +155,10 @@ impl Job {
 
     fn launch_gang(&mut self, out: &mut Vec<Action>) {
         let Some(gang) = &mut self.gang else { return };
-        let Some(seats) = gang.try_seats() else { return };
+        let Some(seats) = gang.try_seats() else {
+            // Nothing else runs: what does not fit now never will, and nobody would ever say so.
+            return self.on_stop(StopReason::Error, out);
+        };
         let lists = gang.lists.clone();
         while let Some(subtask) = self.live.queue().first_ready() {
             self.live.queue().on_seated(subtask);
@@ -191,7 +195,9 @@ impl Job {
         let is_running = self.durable.phase == JobPhase::Running;
         let Some(gang) = &mut self.gang else { return };
         let count = gang.subtasks();
-        let Some(flight) = &mut gang.flight else { return };
+        let Some(flight) = gang.flight.as_mut().filter(|flight| !flight.ends.contains_key(&subtask)) else {
+            return;
+        };
         flight.further |= further;
         let was_well = flight.culprit.is_none() && flight.lost.is_none();
         if end.stopped {
@@ -241,7 +247,11 @@ impl Job {
             let checkpoint = left_by_all(&flight);
             let advanced = checkpoint.is_some() || flight.further;
             let failures = self.durable.gang.as_ref().map_or(0, |shared| shared.failures).saturating_add(1);
-            let outcome = flight.ends[&failed].outcome;
+            let outcome = match flight.ends[&failed].outcome {
+                // It was stopped, and not by the core's word: whatever it made of that is no word of its own.
+                Outcome::Exited(_) if flight.culprit.is_none() => Outcome::Signalled(SIGKILL),
+                outcome => outcome,
+            };
             let worthwhile = restart::is_worthwhile(outcome, advanced, self.spec.restart_on);
             let retry = worthwhile && failures <= self.spec.restarts;
             may_go_on = retry;
@@ -299,6 +309,7 @@ fn left_by_all(flight: &Flight) -> Option<Restart> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Event;
     use super::*;
 
     fn needs(cells: &[u64]) -> Vec<Need> {
@@ -307,6 +318,18 @@ mod tests {
 
     fn ids(list: &[u32]) -> Vec<SubtaskId> {
         list.iter().copied().map(SubtaskId).collect()
+    }
+
+    #[test]
+    fn a_gang_that_does_not_fit_ends_and_does_not_wait() {
+        let spec = JobSpec { gang: true, ..JobSpec::plain(needs(&[1, 1, 1]), 3) };
+        assert!(!gang_fits(&spec), "three ranks on two cores");
+        let mut job = Job::new(spec);
+        let mut out = Vec::new();
+        job.step(0, Event::Begin, &mut out);
+        let seq = job.durable().seq;
+        job.step(1, Event::Durable { seq }, &mut out);
+        assert_eq!(job.durable().phase, JobPhase::Ended(dc_model::exit::DC_ERROR), "{out:?}");
     }
 
     #[test]

@@ -135,7 +135,8 @@ impl Job {
                 result,
             } => {
                 // The ranks of a gang wait for each other: their time says nothing of their cells.
-                if outcome.success() && !stopped && self.gang.is_none() {
+                let is_it = self.live.running(subtask).is_some_and(|running| running.attempt == attempt);
+                if is_it && outcome.success() && !stopped && self.gang.is_none() {
                     self.observe(subtask, ran_ns);
                 }
                 let end = on::End { outcome, stopped, checkpoint, progress_cells, result };
@@ -230,7 +231,7 @@ impl Job {
         let need = self.spec.needs.get(subtask.index()).copied();
         let from_the_beginning =
             self.durable.entries.get(subtask.index()).is_some_and(|entry| entry.from.is_none());
-        if let (Some(need), true, true) = (need, from_the_beginning, self.live.running(subtask).is_some()) {
+        if let (Some(need), true) = (need, from_the_beginning) {
             let cells = need.cells / u64::from(need.cores.max(1));
             self.cost.observe(cells, ran_ns);
             self.taught.observe(cells, ran_ns);

@@ -142,7 +142,12 @@ impl Job {
     /// The highest over the final attempts that ended by themselves.
     fn status_of_subtasks(&self) -> u8 {
         let statuses = self.durable.entries.iter().filter(|entry| entry.phase != Phase::Completed);
-        statuses.filter_map(|entry| entry.last).map(|last| last.status()).max().unwrap_or(exit::OK)
+        let highest = statuses.filter_map(|entry| entry.last).map(|last| last.status()).max();
+        match highest.unwrap_or(exit::OK) {
+            // A success is one of all subtasks, and the job's files go with it.
+            exit::OK if !self.is_all_computed() => exit::DC_ERROR,
+            status => status,
+        }
     }
 
     fn status_of(&self, reason: StopReason) -> u8 {
