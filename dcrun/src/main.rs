@@ -126,6 +126,7 @@ fn report(spool: &Path, view: &View, at: &Surroundings) -> Result<u8, Error> {
     let out = match (account.report(), &view.json) {
         (Some(report), Some(_)) => events::line(&show::report::event(&subtasks, &report), None),
         (Some(report), None) => (show::report::lines(&subtasks, &report).join("\n") + "\n").into_bytes(),
+        (None, _) if account.is_of_old() => return Err(SetupError::NoTimes { dir: spool.to_owned() }.into()),
         (None, _) => return Err(SetupError::NothingToReport { dir: spool.to_owned() }.into()),
     };
     give_out(&out, view, at)

@@ -121,7 +121,7 @@ pub enum Record {
         attempt: Attempt,
         /// When it ended, in ns since the start of the epoch.
         ended_ns: u64,
-        /// How long it ran, in ns.
+        /// How long it ran, in ns. Of a rank of a gang that has several subtasks: its share, by cells.
         ran_ns: u64,
         /// What of that its newest checkpoint keeps if it is not done, in ns.
         kept_ns: u64,

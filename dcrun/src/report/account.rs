@@ -114,17 +114,29 @@ impl Account {
         }
     }
 
+    /// Whether attempts have ended and nothing was measured: by a dc of before times were kept.
+    #[must_use]
+    pub fn is_of_old(&self) -> bool {
+        let is_any = self.attempts_lost > 0 || self.seen.iter().any(|seen| seen.is_done);
+        is_any && !self.is_measured()
+    }
+
+    /// Whether there are times, or were to be some: an epoch that keeps them says first what it runs on.
+    fn is_measured(&self) -> bool {
+        self.usable > 0 || self.seen.iter().any(|seen| seen.is_measured)
+    }
+
     /// What there is to tell; nothing before the first attempt has ended.
     #[must_use]
     pub fn report(&self) -> Option<Report> {
         let is_any = self.seen.iter().any(|seen| seen.is_measured) || self.attempts_lost > 0;
-        if !is_any {
+        if !is_any || !self.is_measured() {
             return None;
         }
         let wall_ns = self.wall_before_ns.saturating_add(self.wall_ns);
         let capacity_ns = self.capacity_before_ns + self.capacity_ns();
         let cells = self.needs.iter().map(|(cells, _)| *cells).filter(|cells| *cells > 0);
-        let done = || self.seen.iter().filter(|seen| seen.is_done);
+        let done = || self.seen.iter().filter(|seen| seen.is_done && seen.is_measured);
         Some(Report {
             runs: self.runs,
             host: self.host.clone(),

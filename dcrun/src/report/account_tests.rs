@@ -98,6 +98,31 @@ fn nothing_ran_nothing_to_tell() {
     assert_eq!(account(&job, &records).report(), None);
     // An old journal measured nothing.
     records.extend(launched(0, 2, 0));
+    assert!(!account(&job, &records).is_of_old(), "nothing has ended");
     records.extend([done(0, 2), done(77, 1)]);
     assert_eq!(account(&job, &records).report(), None);
+    assert!(account(&job, &records).is_of_old());
+}
+
+#[test]
+fn what_an_old_run_did_not_measure_is_no_time() {
+    let subtasks = job(&[10, 10, 10], 1);
+    let mut records = vec![Record::Epoch { epoch: 1 }];
+    records.extend(launched(0, 1, 0));
+    records.extend(launched(1, 1, 2));
+    records.push(done(0, 1));
+    let (subtask, attempt) = (SubtaskId(1), Attempt(1));
+    let why = GiveUp::Stopped;
+    records.push(Record::GivenUp { subtask, attempt, why });
+    assert_eq!(account(&subtasks, &records).report(), None, "not 0.000 s on 0 cores");
+    assert!(account(&subtasks, &records).is_of_old());
+    // Gone on with by one that measures.
+    records.extend([Record::Epoch { epoch: 2 }, node(None)]);
+    records.extend(launched(1, 2, 2));
+    records.extend([measured(1, 2, S, S, 0), done(1, 2)]);
+    records.extend(launched(2, 1, 2));
+    records.extend([measured(2, 1, 2 * S, S, 0), done(2, 1)]);
+    let report = account(&subtasks, &records).report().unwrap();
+    assert!((report.balance_time - 1.0).abs() < 1e-9, "of the two that were measured: {report:?}");
+    assert_eq!((report.done, report.unmeasured), (3, 1));
 }

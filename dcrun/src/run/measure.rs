@@ -33,6 +33,7 @@ impl Run {
         if matches!(outcome, Outcome::NotLaunched { .. }) {
             return;
         }
+        let ran_ns = self.job.share_ns(subtask, ran_ns);
         let is_done = outcome.success() && !stopped;
         let kept_ns = if is_done { 0 } else { self.kept_ns(subtask, attempt, ran_ns) };
         self.events.push_back(Event::Measured { subtask, attempt, ran_ns, kept_ns });
@@ -44,7 +45,7 @@ impl Run {
         for running in self.job.all_running() {
             let Some(started_ns) = self.tally.started_ns(running.subtask) else { continue };
             let (subtask, attempt) = (running.subtask, running.attempt);
-            let ran_ns = now_ns.saturating_sub(started_ns);
+            let ran_ns = self.job.share_ns(subtask, now_ns.saturating_sub(started_ns));
             let kept_ns = self.kept_ns(subtask, attempt, ran_ns);
             self.events.push_back(Event::Measured { subtask, attempt, ran_ns, kept_ns });
         }

@@ -95,6 +95,15 @@ pub enum SetupError {
         /// The directory.
         dir: PathBuf,
     },
+    /// A report of a job of before times were kept.
+    #[error(
+        "{} keeps no times: an older dc ran it; what is gone on with by this one is measured",
+        shown(dir)
+    )]
+    NoTimes {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// A list from standard input that is a terminal.
     #[error("--subtasks -: standard input is a terminal; pipe a list into dcrun, or give its file")]
     ListFromTerminal,

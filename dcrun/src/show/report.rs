@@ -62,7 +62,7 @@ fn second(report: &Report) -> String {
         plural(report.restarts, "restart", "restarts"),
     ));
     if report.unmeasured > 0 {
-        line.push_str(&format!(", {} of them not measured: their dcrun died", count(report.unmeasured)));
+        line.push_str(&format!(", {} of them not measured", count(report.unmeasured)));
     }
     line
 }
@@ -203,7 +203,7 @@ mod tests {
             lines(&subtasks, &report),
             [
                 "took 12.300 s in 2 runs, nothing was predicted; balance 1.007 in cells, 1.031 in time; efficiency 97.1 % of 1 core (of 48)",
-                "0.15917 core-hours; work lost: 3.000 s of 2 attempts (1 restart), 1 of them not measured: their dcrun died",
+                "0.15917 core-hours; work lost: 3.000 s of 2 attempts (1 restart), 1 of them not measured",
                 "slowest: subtask 0 tile, 4.000 s on CPU 3: 2.00 times what its cells take elsewhere: its core was slow, others there took 1.90 times theirs",
             ]
         );

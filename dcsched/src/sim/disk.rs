@@ -28,6 +28,9 @@ struct Real {
     writer: Writer,
 }
 
+/// What a disk writes at once.
+const SECTOR_BYTES: u64 = 512;
+
 type Failed = Box<dyn std::error::Error>;
 
 impl Journal {
@@ -143,18 +146,21 @@ impl Real {
 /// Damages the bytes from `start` to `end`, as an interrupted write may leave them.
 fn tear(random: &mut Random, path: &Path, start: u64, end: u64) -> std::io::Result<()> {
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
-    let at = random.between(start, end);
+    let (at, how) = (random.between(start, end), random.below(5));
+    // Disks write whole sectors: what they had there before comes back from the beginning of one. So no header is half
+    // its own and half garbage, which might say of itself that it is a newer dc's.
+    let at = if how == 3 { start.max(at - at % SECTOR_BYTES) } else { at };
     let mut rest = Vec::new();
     file.seek(SeekFrom::Start(at))?;
     Read::by_ref(&mut file).take(end - at).read_to_end(&mut rest)?;
-    match random.below(5) {
+    match how {
         0 => return Ok(()), // It all reached the disk.
         1 => return file.set_len(at),
         2 => rest.fill(0),
         3 => rest.iter_mut().for_each(|byte| *byte = random.next() as u8),
         _ => {
             // One sector of the write did not arrive, though later ones did.
-            let hole = rest.len().min(512);
+            let hole = rest.len().min(SECTOR_BYTES as usize);
             rest[..hole].fill(0);
         }
     }

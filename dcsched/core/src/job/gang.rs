@@ -118,6 +118,18 @@ impl Gang {
 }
 
 impl Job {
+    /// What of the time of a running subtask's rank is its own: all of it, but in a gang, where a rank computes several
+    /// at once, by its cells.
+    #[must_use]
+    pub fn share_ns(&self, subtask: SubtaskId, ran_ns: u64) -> u64 {
+        let rank = self.live.running(subtask).map(|running| running.rank);
+        let of_rank = self.gang.as_ref().zip(rank).and_then(|(gang, rank)| gang.needs.get(rank.0 as usize));
+        let Some(of_rank) = of_rank else { return ran_ns };
+        let cells = self.spec.needs[subtask.index()].cells.min(of_rank.cells);
+        let share = u128::from(ran_ns) * u128::from(cells) / u128::from(of_rank.cells.max(1));
+        u64::try_from(share).unwrap_or(ran_ns)
+    }
+
     /// All subtasks of a gang wait at the beginning, with one number for all of their last attempts: what an earlier
     /// epoch granted to some of them only costs the others a number too.
     pub(super) fn level_gang(&mut self, out: &mut Vec<Action>) {
@@ -330,6 +342,21 @@ mod tests {
         let seq = job.durable().seq;
         job.step(1, Event::Durable { seq }, &mut out);
         assert_eq!(job.durable().phase, JobPhase::Ended(dc_model::exit::DC_ERROR), "{out:?}");
+    }
+
+    #[test]
+    fn a_ranks_time_is_shared_by_its_subtasks() {
+        let spec = JobSpec { gang: true, ..JobSpec::plain(needs(&[1, 9, 5, 4, 0]), 2) };
+        let mut job = Job::new(spec);
+        let mut out = Vec::new();
+        job.step(0, Event::Begin, &mut out);
+        let seq = job.durable().seq;
+        job.step(1, Event::Durable { seq }, &mut out);
+        let shares: Vec<u64> = (0..4).map(|id| job.share_ns(SubtaskId(id), 900)).collect();
+        assert_eq!(shares, [90, 810, 500, 400], "ranks of 1 + 9 and 5 + 4 cells");
+        let mut plain = Job::new(JobSpec::plain(needs(&[1, 9]), 2));
+        plain.step(0, Event::Begin, &mut out);
+        assert_eq!(plain.share_ns(SubtaskId(1), 900), 900);
     }
 
     #[test]
