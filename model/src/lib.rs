@@ -1,4 +1,4 @@
-//! The words of dc: ids, subtasks, topology, decisions, wire messages, domain and list readers.
+//! The words of dc: ids, subtasks, topology, decisions, wire messages, domain readers.
 //! Bytes in, values out: there is no I/O here, and nothing that knows a process or a file.
 
 pub mod bind;
@@ -10,7 +10,6 @@ pub mod domain;
 pub mod exit;
 pub mod ids;
 pub mod limits;
-pub mod list;
 pub mod mpi;
 pub mod npy;
 pub mod outcome;
@@ -30,7 +29,6 @@ pub use distribution::Distribution;
 pub use domain::{Domain, DomainError};
 pub use ids::{Attempt, JobUuid, Rank, Restart, Step, SubtaskId, Tick};
 pub use limits::{Limit, Limits};
-pub use list::{ListError, ListProblem};
 pub use mpi::MpiFamily;
 pub use outcome::{LaunchStage, Outcome, ResultMeta};
 pub use record::{GiveUp, Record, StopReason};

@@ -117,7 +117,7 @@ pub enum RequestError {
     /// A name that cannot be used.
     #[error(
         "-J {}: a job's name is 1 to {} of A-Z a-z 0-9 . _ -, the first neither '.' nor '-'",
-        given.escape_debug(), dc_model::list::NAME_BYTES_MAX
+        given.escape_debug(), dc_lists::NAME_BYTES_MAX
     )]
     Name {
         /// Its value.

@@ -378,7 +378,7 @@ fn new_task(cli: Cli) -> Result<Task, RequestError> {
         (None, None) => Work::Plain,
     };
     merge::check(&merges, &work, cli.fill.is_some())?;
-    if let Some(name) = cli.job_name.as_ref().filter(|name| !dc_model::list::is_name(name.as_bytes())) {
+    if let Some(name) = cli.job_name.as_ref().filter(|name| !dc_lists::is_name(name.as_bytes())) {
         return Err(RequestError::Name { given: name.clone() });
     }
     let (bind, bind_verbose) = placement::bind(cli.bind.as_deref())?;

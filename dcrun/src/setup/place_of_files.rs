@@ -35,7 +35,7 @@ pub fn name_of_kernel(kernel: &Path) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let name: String = file.chars().map(|c| if plain(c) { c } else { '_' }).collect();
     let name = name.trim_start_matches(['.', '-']);
-    let name = &name[..name.len().min(dc_model::list::NAME_BYTES_MAX)];
+    let name = &name[..name.len().min(dc_lists::NAME_BYTES_MAX)];
     if name.is_empty() { "job".to_owned() } else { name.to_owned() }
 }
 
@@ -63,7 +63,7 @@ mod tests {
             ["/a/ocean", "/a/my kernel\n", "/a/-.x", "/", "/a/ä"].map(|path| name_of_kernel(Path::new(path)));
         assert_eq!(names, ["ocean", "my_kernel_", "x", "job", "_"]);
         for name in names {
-            assert!(dc_model::list::is_name(name.as_bytes()), "{name}");
+            assert!(dc_lists::is_name(name.as_bytes()), "{name}");
         }
         assert_eq!(name_of_kernel(Path::new(&"k".repeat(100))).len(), 64);
     }

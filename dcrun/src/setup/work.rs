@@ -3,7 +3,7 @@
 use super::SetupError;
 use crate::request::{COUNT_MAX, Memory, NewJob, Split, Work};
 use dc_model::domain::{Domain, Meaning};
-use dc_model::{Bind, Subtask, Topology, list};
+use dc_model::{Bind, Subtask, Topology};
 use dc_spool::domain_file::{self, DomainFileError};
 use dc_spool::hash::FileIdentity;
 use dc_spool::job::{DomainIdentity, DomainKind, Subtasks};
@@ -92,8 +92,8 @@ fn check_cores(job: &NewJob, topology: &Topology) -> Result<(), SetupError> {
 }
 
 fn listed(job: &NewJob, file: &Path, bytes: &[u8], topology: Machine<'_>) -> Result<Made, SetupError> {
-    let format = list::Format::of(file.extension().and_then(OsStr::to_str), bytes);
-    let subtasks = list::read_as(format, bytes, job.cores)
+    let format = dc_lists::Format::of(file.extension().and_then(OsStr::to_str), bytes);
+    let subtasks = dc_lists::read_as(format, bytes, job.cores)
         .map_err(|source| SetupError::List { path: file.to_owned(), source })?;
     if subtasks.iter().all(|subtask| subtask.cells == 0) {
         return Err(SetupError::NothingToDo { path: file.to_owned() });

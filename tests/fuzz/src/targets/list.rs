@@ -1,7 +1,7 @@
 //! Lists of subtasks: plain, CSV and JSON lines. The first byte says which.
 
+use dc_lists::{Format, is_name, read_as};
 use dc_model::Subtask;
-use dc_model::list::{Format, is_name, read_as};
 
 pub fn run(data: &[u8]) {
     let Some((how, bytes)) = data.split_first() else { return };

@@ -3,7 +3,7 @@
 
 use super::table::{self, Row, Table};
 use super::{Fields, ListError, ListProblem, shown};
-use crate::Subtask;
+use dc_model::Subtask;
 
 const COLUMNS: [&str; 5] = ["name", "cells", "cores", "mem", "args"];
 

@@ -6,14 +6,11 @@
 //! are no escapes and no variables. The third field is the number of cores when it is digits alone, without quotes:
 //! an argument that looks like that is quoted, or comes after the cores.
 
-#[cfg(feature = "tables")]
 mod csv;
-#[cfg(feature = "tables")]
 mod jsonl;
-#[cfg(feature = "tables")]
 mod table;
 
-use crate::Subtask;
+use dc_model::Subtask;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
@@ -213,7 +210,6 @@ impl Format {
     /// By the extension of a file's name, if that says it; else by how the list begins: no name begins with a bracket
     /// or holds a comma.
     #[must_use]
-    #[cfg(feature = "tables")]
     pub fn of(extension: Option<&str>, bytes: &[u8]) -> Self {
         match extension.map(str::to_ascii_lowercase).as_deref() {
             Some("csv") => return Self::Csv,
@@ -235,7 +231,6 @@ impl Format {
 ///
 /// # Errors
 /// As [`read`].
-#[cfg(feature = "tables")]
 pub fn read_as(format: Format, bytes: &[u8], default_cores: u32) -> Result<Vec<Subtask>, ListError> {
     match format {
         Format::Plain => read(bytes, default_cores),

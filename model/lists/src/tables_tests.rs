@@ -1,7 +1,7 @@
 //! Tables of subtasks: every column, every fault with its line, and the format told by name and by content.
 
-use crate::Subtask;
-use crate::list::{Format, read, read_as};
+use crate::{Format, read, read_as};
+use dc_model::Subtask;
 use proptest::prelude::*;
 
 fn csv(text: &str) -> Result<Vec<Subtask>, String> {

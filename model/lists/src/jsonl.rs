@@ -2,7 +2,7 @@
 
 use super::table::{self, Row, Table};
 use super::{ListError, ListProblem};
-use crate::Subtask;
+use dc_model::Subtask;
 use serde::Deserialize;
 use serde_json::Value;
 

@@ -2,7 +2,7 @@
 //! values that tables of them have as text.
 
 use super::{ListError, ListProblem, is_name, is_number, number, shown};
-use crate::{Subtask, size};
+use dc_model::{Subtask, size};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
