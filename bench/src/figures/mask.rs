@@ -19,7 +19,7 @@ const PARTS: u32 = 4096;
 const VARIABLE: &str = "DC_BENCH_MASK";
 const DEADLINE: Duration = Duration::from_secs(120);
 const TIME: Target = Target::at_most("dcrun --plan, CPU s", 5.0);
-const MEMORY: Target = Target::at_most("its most memory, of the packed mask's size", 2.0);
+const MEMORY: Target = Target::at_most("its most memory, of the packed mask's size", 1.5);
 
 /// The file, and in words which it is.
 fn mask(setting: &Setting) -> Result<(PathBuf, String), BenchError> {
