@@ -96,15 +96,15 @@ mod tests {
 
     #[test]
     fn a_part_is_sea_and_the_same_seed_makes_the_same() {
-        let (nx, ny) = (3001, 1500);
+        let (nx, ny) = (30_001, 15_000);
         let mask = raster(nx, ny, 7);
         let sea: u64 = mask.iter().map(|byte| u64::from(byte.count_ones())).sum();
         let all = u64::from(nx) * u64::from(ny);
-        assert!(sea > all / 10 && sea < all * 9 / 10, "{sea} of {all}");
-        assert_eq!(raster(nx, ny, 7), mask);
-        assert_ne!(raster(nx, ny, 8), mask);
+        assert!(sea > all / 4 && sea < all * 9 / 10, "{sea} of {all}");
+        assert_eq!(raster(300, 200, 7), raster(300, 200, 7));
+        assert_ne!(raster(30_001, 99, 8), raster(30_001, 99, 7));
         let padding =
             mask.chunks(nx.div_ceil(8) as usize).all(|row| row.last().is_some_and(|b| b & 0x7f == 0));
-        assert!(padding, "3001 columns leave one bit in the last byte");
+        assert!(padding, "30,001 columns leave one bit in the last byte");
     }
 }

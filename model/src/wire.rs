@@ -256,10 +256,8 @@ pub struct FrameBuffer {
 impl FrameBuffer {
     /// Adds what was read.
     pub fn push(&mut self, bytes: &[u8]) {
-        if self.start > 0 && self.start == self.bytes.len() {
-            self.bytes.clear();
-            self.start = 0;
-        } else if self.start > FRAME_BYTES_MAX {
+        // What is moved is never more than what was taken out, so that a flood is copied once and in little memory.
+        if self.start > 0 && self.start >= self.bytes.len() - self.start {
             self.bytes.drain(..self.start);
             self.start = 0;
         }
