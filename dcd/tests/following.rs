@@ -7,7 +7,7 @@ mod harness;
 
 use dc_model::wire::FromStarter;
 use dc_model::{Attempt, CpuSet, Outcome, SubtaskId};
-use dcd::process::calls::{signal_group, signal_process};
+use dcd::process::calls::signal_process;
 use dcd::process::children;
 use harness::{Job, proc, shell};
 use nix::unistd::Pid;
@@ -141,7 +141,7 @@ fn one_that_is_killed_on_its_way_to_its_exec_has_ended() {
     });
     release(&job);
     assert_eq!(job.ended(0), Outcome::Exited(0));
-    signal_group(pid, 9).unwrap();
+    signal_process(pid, 9).unwrap();
     assert_eq!(job.ended_fully(1), (Outcome::Signalled(9), false));
     assert!(!job.dir.path().join("ran").exists());
     // The starter was not lost to it.

@@ -111,6 +111,18 @@ impl Outcome {
     }
 }
 
+/// What the user can do, where that is known. Errnos are Linux's.
+fn remedy(stage: LaunchStage, errno: i32) -> Option<&'static str> {
+    const EAGAIN: i32 = 11;
+    const EMFILE: i32 = 24;
+    match (stage, errno) {
+        // A process or a thread that is one too many; a control group may say so too.
+        (LaunchStage::Clone | LaunchStage::Pipes, EAGAIN) => Some("raise the limit on processes (ulimit -u)"),
+        (_, EMFILE) => Some("raise the limit on open files (ulimit -n)"),
+        _ => None,
+    }
+}
+
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -121,7 +133,8 @@ impl fmt::Display for Outcome {
             }
             Self::OutOfMemory => write!(f, "out of memory"),
             Self::NotLaunched { stage, errno } => {
-                write!(f, "cannot {}: {}", stage.text(), std::io::Error::from_raw_os_error(*errno))
+                write!(f, "cannot {}: {}", stage.text(), std::io::Error::from_raw_os_error(*errno))?;
+                remedy(*stage, *errno).map_or(Ok(()), |remedy| write!(f, "; {remedy}"))
             }
         }
     }
@@ -147,6 +160,14 @@ mod tests {
             assert_eq!(LaunchStage::from_number(*stage as u8), Some(*stage));
         }
         assert_eq!(LaunchStage::from_number(0), None);
+    }
+
+    #[test]
+    fn a_limit_that_is_reached_is_named() {
+        let says = |stage, errno| Outcome::NotLaunched { stage, errno }.to_string();
+        assert!(says(LaunchStage::Clone, 11).ends_with("; raise the limit on processes (ulimit -u)"));
+        assert!(says(LaunchStage::Pipes, 24).ends_with("; raise the limit on open files (ulimit -n)"));
+        assert!(!says(LaunchStage::Exec, 2).contains("raise"));
     }
 
     #[test]
