@@ -38,6 +38,8 @@ pub struct Running {
 pub struct Live {
     queue: Queue,
     seats: Seats,
+    /// Nothing that is ready found a seat, and nothing has changed since: looking again would find none.
+    none_fits: bool,
     running: SlotMap<RunningKey, Running>,
     running_of: Vec<Option<RunningKey>>,
     /// Cells each subtask is known to have reached, over all its attempts.
@@ -69,6 +71,7 @@ impl Live {
         let mut live = Self {
             queue: Queue::new(spec, &seats),
             seats,
+            none_fits: false,
             running: SlotMap::with_key(),
             running_of: vec![None; count],
             cells_reached: vec![0; count],
@@ -113,13 +116,19 @@ impl Live {
     /// Everything up to this record is on disk.
     pub fn on_durable(&mut self, seq: u64) {
         self.durable_seq = self.durable_seq.max(seq);
-        self.queue.on_durable(self.durable_seq);
+        self.none_fits &= !self.queue.on_durable(self.durable_seq);
     }
 
     /// Takes a lane and cores for the next ready subtask that may have them (`seats` says which).
     pub fn try_launch(&mut self, spec: &JobSpec) -> Option<(SubtaskId, Rank, Placement)> {
+        if self.none_fits {
+            return None;
+        }
         let (ready, work) = self.queue.ready(spec);
-        let seat = self.seats.try_seat(ready, work)?;
+        let Some(seat) = self.seats.try_seat(ready, work) else {
+            self.none_fits = true;
+            return None;
+        };
         self.queue.on_seated(seat.subtask);
         Some((seat.subtask, seat.rank, seat.placement))
     }
@@ -149,6 +158,7 @@ impl Live {
         let mut ahead = self.running.values().filter(fits).min_by_key(|running| running.number)?.clone();
         self.queue.on_seated(subtask);
         self.seats.on_taken_over(subtask);
+        self.none_fits = false;
         ahead.rank = self.seats.lane_behind(subtask, ahead.rank)?;
         Some((subtask, ahead))
     }
@@ -204,6 +214,7 @@ impl Live {
             follower.behind = None;
         } else {
             self.seats.give_back(running.rank, &running.placement);
+            self.none_fits = false;
         }
     }
 

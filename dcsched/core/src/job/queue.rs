@@ -94,8 +94,9 @@ impl Queue {
         self.pending.push_back((seq, place));
     }
 
-    /// Everything up to this record is on disk.
-    pub fn on_durable(&mut self, seq: u64) {
+    /// Everything up to this record is on disk. Whether more are ready by that.
+    pub fn on_durable(&mut self, seq: u64) -> bool {
+        let before = self.pending.len();
         while let Some((granted_seq, place)) = self.pending.front().copied() {
             if granted_seq > seq {
                 break;
@@ -103,6 +104,7 @@ impl Queue {
             self.pending.pop_front();
             self.ready.insert(place, self.part(place));
         }
+        self.pending.len() < before
     }
 
     /// The subtask that is to start next.

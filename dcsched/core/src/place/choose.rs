@@ -37,6 +37,11 @@ impl CorePool {
         // In one domain that has enough left; else over several, each of which has its share left.
         let units = match self.choose_domain(need, wish, &is_open) {
             Some(units) => units,
+            // One core is in one domain: those that have the memory have no core.
+            None if need.cores <= 1 => {
+                let is_any = self.units.iter().any(is_open);
+                return Err(if is_any { Lack::Memory } else { Lack::Cores });
+            }
             None => anywhere()?,
         };
         let memory = self.memory_for(&units, need, false).ok_or(Lack::Memory)?;

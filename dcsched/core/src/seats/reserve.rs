@@ -58,9 +58,12 @@ impl Seats {
             return Err(Lack::Memory);
         };
         let mut last = Lack::Memory;
+        let is_single = work.at(place).1.cores <= 1;
         for except in [None, Some(domain)] {
             let seat = match self.try_place(place, work, except) {
                 Ok(seat) => seat,
+                // What is not there at all is not there without that domain.
+                Err(lack) if is_single => return Err(lack),
                 Err(lack) => {
                     last = lack;
                     continue;
