@@ -18,7 +18,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long is printed.
-const TIME: Duration = Duration::from_secs(4);
+const TIME: Duration = Duration::from_secs(3);
 /// A file gets no more.
 const FILE_BYTES_MAX: u64 = 2 << 30;
 /// Short subtasks beside it.
@@ -52,14 +52,14 @@ struct Seen {
     watched: Watched,
 }
 
-/// A job of one rank that goes its `way`, and of short ones.
-fn job(way: &str, reader: Reader, setting: &Setting) -> Result<Seen, BenchError> {
+/// A job of one rank that goes its `way`, and of so many short ones.
+fn job(way: &str, reader: Reader, short: usize, setting: &Setting) -> Result<Seen, BenchError> {
     let this = std::env::current_exe().map_err(BenchError::io("find", "this program".as_ref()))?;
     let (list, events, file) =
         (setting.dir.join("flood-list"), setting.dir.join("flood-events"), setting.dir.join("flood-file"));
     let bytes_max = if reader == Reader::File { FILE_BYTES_MAX } else { u64::MAX };
     let mut text = format!("{way} {SHORT} {way} {} {bytes_max}\n", TIME.as_secs());
-    for i in 0..SHORT {
+    for i in 0..short {
         let _ = writeln!(text, "short{i} 1 nothing 0 0");
     }
     fs::write(&list, text).map_err(BenchError::io("write", &list))?;
@@ -129,8 +129,13 @@ fn seen(events: &str, bytes: u64, watched: Watched) -> Seen {
     }
 }
 
+/// Bytes a second from one that prints through a `cat`, with nothing beside it.
+fn bare_alone(this: &Path) -> Result<f64, BenchError> {
+    bare(Way::Lines, this, false).map(|(rate, ..)| rate)
+}
+
 /// The bare loop beside a process that spins, or that prints through a `cat` into a reader who discards.
-fn bare(way: Way, this: &Path) -> Result<(f64, f64, Sample), BenchError> {
+fn bare(way: Way, this: &Path, with_loop: bool) -> Result<(f64, f64, Sample), BenchError> {
     let word = if way == Way::Lines { "lines" } else { "spin" };
     let mut print = Command::new(this);
     print.args(["print", word, &TIME.as_secs().to_string(), &u64::MAX.to_string()]);
@@ -142,7 +147,7 @@ fn bare(way: Way, this: &Path) -> Result<(f64, f64, Sample), BenchError> {
     // Both have begun after a moment, and go on for a moment after the last.
     let margin = TIME / 10;
     std::thread::sleep(margin);
-    let times = floor::run_for(TIME - 2 * margin);
+    let times = if with_loop { floor::run_for(TIME - 2 * margin) } else { Ok(Vec::new()) };
     let took = running.took(DEADLINE)?;
     cat.took(DEADLINE)?;
     let bytes = reading.join().unwrap_or(0);
@@ -180,14 +185,21 @@ pub fn measure(setting: &Setting) -> Result<Value, BenchError> {
     );
     // The page cache, and the programs.
     runner::took(Command::new(&this).args(["print", "nothing", "0", "0"]), DEADLINE)?;
-    let (_, bare_spin, bare_spin_ms) = bare(Way::Spin, &this)?;
-    let spin = job("spin", Reader::Discards, setting)?;
-    let discards = job("lines", Reader::Discards, setting)?;
-    let (bare_bytes, bare_flood, bare_flood_ms) = bare(Way::Lines, &this)?;
-    let file = job("lines", Reader::File, setting)?;
-    let slow = job("lines", Reader::Slow, setting)?;
+    let alone = job("lines", Reader::Discards, 0, setting)?;
+    let bare_alone = bare_alone(&this)?;
+    let (_, bare_spin, bare_spin_ms) = bare(Way::Spin, &this, true)?;
+    let spin = job("spin", Reader::Discards, SHORT, setting)?;
+    let discards = job("lines", Reader::Discards, SHORT, setting)?;
+    let (bare_bytes, bare_flood, bare_flood_ms) = bare(Way::Lines, &this, true)?;
+    let file = job("lines", Reader::File, SHORT, setting)?;
+    let slow = job("lines", Reader::Slow, SHORT, setting)?;
 
     let of = |name, seen: &Seen| row(name, seen.rate, seen.short_rate, &seen.short_ms, Some(&seen.watched));
+    println!(
+        "  printed with nothing beside it: {:.2} GB/s through dcrun, {:.2} GB/s through cat",
+        alone.rate / 1e9,
+        bare_alone / 1e9
+    );
     table::print(
         &["", "GB/s", "short/s", "p99 ms", "most ms", "dcrun MiB", "starter MiB"],
         &[
@@ -199,7 +211,11 @@ pub fn measure(setting: &Setting) -> Result<Value, BenchError> {
             of("one prints, a slow reader", &slow),
         ],
     );
-    let peak = [&discards, &file, &slow].map(|seen| seen.watched.peak_bytes()).into_iter().max().unwrap_or(0);
+    let peak = [&alone, &discards, &file, &slow]
+        .map(|seen| seen.watched.peak_bytes())
+        .into_iter()
+        .max()
+        .unwrap_or(0);
     let share = (discards.short_rate / spin.short_rate) / (bare_flood / bare_spin);
     let targets = [
         MEMORY.judge(peak as f64 / f64::from(1 << 20), 1),
@@ -208,6 +224,7 @@ pub fn measure(setting: &Setting) -> Result<Value, BenchError> {
     ];
     Ok(json!({
         "targets": targets,
+        "alone": { "bytes_per_s": alone.rate, "bare_bytes_per_s": bare_alone },
         "bare_spin": { "short_per_s": bare_spin, "short_gap_p99_ms": bare_spin_ms.percentile(99.0) },
         "bare_flood": {
             "bytes_per_s": bare_bytes, "short_per_s": bare_flood, "short_gap_p99_ms": bare_flood_ms.percentile(99.0),
