@@ -9,167 +9,214 @@ use std::path::PathBuf;
 #[command(
     name = "dcrun",
     version,
-    about = "Run a kernel over many subtasks, so that every core finishes at the same moment",
-    after_help = "See dcrun(1) and dc-kernel(7).",
+    about = "Runs a program over the pieces of a large computation, so that every core finishes at the same moment",
+    after_help = "Pages: dcrun(1), dc-tutorial(7), dc-kernel(7), dc-mpi(7).",
     override_usage = "dcrun [OPTIONS] [--] KERNEL [ARGS]...\n       dcrun --plan [OPTIONS] [KERNEL [ARGS]...]\n       \
                       dcrun --resume DIR [OPTIONS]\n       dcrun --report DIR [--json[=FILE]]",
-    disable_version_flag = true
+    disable_version_flag = true,
+    disable_help_flag = true
 )]
 pub struct Cli {
-    /// Ranks: lanes that run subtasks; without a domain or a list also the number of subtasks [also: -np]
-    #[arg(short = 'n', long = "ntasks", value_name = "N", allow_negative_numbers = true)]
+    /// Ranks: how many lanes; without a domain or list also how many subtasks [also: -np]
+    #[arg(
+        short = 'n',
+        long = "ntasks",
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Work"
+    )]
     pub ntasks: Option<String>,
 
-    /// Cores a subtask, whole ones
-    #[arg(short = 'c', long = "cores", value_name = "CORES", allow_negative_numbers = true)]
-    pub cores: Option<String>,
-
-    /// Cut the subtasks from this domain: a mask (PBM, .npy of bool) or weights (PGM, .npy of whole numbers)
-    #[arg(long, value_name = "[mask:|weights:]FILE", conflicts_with = "subtasks")]
+    /// Cut the subtasks from a mask (PBM, .npy) or weights (PGM, .npy)
+    #[arg(long, value_name = "[mask:|weights:]FILE", conflicts_with = "subtasks", help_heading = "Work")]
     pub domain: Option<PathBuf>,
 
-    /// Into how many blocks the domain is cut, or into tiles of W columns and H rows
-    #[arg(long, value_name = "M|auto|WxH", allow_negative_numbers = true, requires = "domain")]
+    /// Into M blocks of equal cost, or into tiles of W columns and H rows [default: auto]
+    #[arg(
+        long,
+        value_name = "M|auto|WxH",
+        allow_negative_numbers = true,
+        requires = "domain",
+        help_heading = "Work"
+    )]
     pub split: Option<String>,
 
-    /// Read the subtasks from a list: name cells [cores] [args...], CSV or JSON lines; - is standard input
-    #[arg(long, value_name = "FILE")]
+    /// Take the subtasks from a list, CSV or JSON lines; - is standard input
+    #[arg(long, value_name = "FILE", help_heading = "Work")]
     pub subtasks: Option<PathBuf>,
 
-    /// Merge the results at the end: concat:FILE, grid:FILE.npy, .raw or .pgm, or exec:COMMAND; may be given several times
-    #[arg(long, value_name = "KIND:FILE")]
-    pub merge: Vec<OsString>,
-
-    /// The value of cells without a result in a merged grid [default: NaN]
-    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
-    pub fill: Option<String>,
-
-    /// Write standard output into this file, standard error too unless -e is given; none: nowhere
-    #[arg(short = 'o', long, value_name = "PATTERN")]
-    pub output: Option<OsString>,
-
-    /// Write standard error into this file; none: nowhere
-    #[arg(short = 'e', long, value_name = "PATTERN")]
-    pub error: Option<OsString>,
-
-    /// Whom dcrun's standard input is for, or the file that is every rank's
-    #[arg(short = 'i', long, value_name = "none|N|all|FILE", allow_negative_numbers = true)]
-    pub input: Option<OsString>,
-
-    /// Pass output on as it is read, not line by line
-    #[arg(short = 'u', long)]
-    pub unbuffered: bool,
-
-    /// Make what a subtask writes to standard output its result
-    #[arg(long, value_name = "stdout")]
-    pub result: Option<ResultWord>,
-
-    /// Put the rank before each line of output
-    #[arg(short = 'l', long)]
-    pub label: bool,
-
-    /// The job's name [default: the kernel's]
-    #[arg(short = 'J', long = "job-name", value_name = "NAME")]
-    pub job_name: Option<String>,
-
     /// The ranks' working directory
-    #[arg(short = 'D', long = "chdir", value_name = "DIR")]
+    #[arg(short = 'D', long = "chdir", value_name = "DIR", help_heading = "Work")]
     pub chdir: Option<PathBuf>,
 
-    /// Time limit: minutes, min:sec, h:m:s, days-h[:m[:s]], or 30s, 5m, 2h, 1d
-    #[arg(short = 't', long = "time", value_name = "TIME", allow_negative_numbers = true)]
-    pub time: Option<String>,
-
-    /// Restarts a subtask may have [default: 3]
-    #[arg(long, alias = "max-restarts", value_name = "K", allow_negative_numbers = true)]
-    pub restarts: Option<String>,
-
-    /// What is tried again: some of signal,node,progress,exit, or none [default: signal,node,progress]
-    #[arg(long, value_name = "LIST|none")]
-    pub restart_on: Option<String>,
-
-    /// Stop the others when a subtask has failed for good: -K1, the default, or -K0
-    #[arg(short = 'K', long, value_name = "0|1", num_args = 0..=1, require_equals = true)]
-    pub kill_on_bad_exit: Option<Option<String>>,
-
-    /// Send the ranks this signal so many seconds before the time limit [default: 60]
-    #[arg(long, value_name = "[B:]SIG@SECONDS")]
-    pub signal: Option<String>,
-
-    /// Go on with the other subtasks when one has failed for good
-    #[arg(long)]
-    pub keep_going: bool,
-
-    /// Keep the job's files in this new directory
-    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
-    pub spool: Option<PathBuf>,
-
-    /// Keep the job's files after a success too
-    #[arg(long)]
-    pub keep: bool,
-
-    /// Go on with the job in this directory
-    #[arg(long, value_name = "DIR")]
-    pub resume: Option<PathBuf>,
-
-    /// Tell what became of the job in this directory, and run nothing
-    #[arg(long, value_name = "DIR")]
-    pub report: Option<PathBuf>,
-
-    /// Resume although the kernel or the domain has changed
-    #[arg(long, requires = "resume")]
-    pub force: bool,
-
-    /// How an MPI kernel is launched: auto, exec, exec:openmpi, exec:mpich, none; list shows what there is
-    #[arg(long, value_name = "HOW")]
-    pub mpi: Option<String>,
-
-    /// What a rank is bound to: core, thread, socket, numa, none, map_cpu:LIST, mask_cpu:LIST [default: core]
-    #[arg(long, alias = "cpu-bind", value_name = "[verbose,]WHAT")]
-    pub bind: Option<String>,
-
-    /// How ranks are spread over the NUMA domains: block, cyclic or cost [default: cost]
-    #[arg(short = 'm', long, value_name = "HOW")]
-    pub distribution: Option<String>,
-
-    /// Memory a subtask needs: megabytes, or a number with K, M, G or T
-    #[arg(long, value_name = "SIZE", conflicts_with = "mem_per_cpu", allow_negative_numbers = true)]
-    pub mem: Option<String>,
-
-    /// Memory a subtask needs for each of its cores
-    #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
-    pub mem_per_cpu: Option<String>,
+    /// The job's name [default: the kernel's]
+    #[arg(short = 'J', long = "job-name", value_name = "NAME", help_heading = "Work")]
+    pub job_name: Option<String>,
 
     /// Set the rank variables of Slurm, Open MPI, PMI and Flux too
-    #[arg(long)]
+    #[arg(long, help_heading = "Work")]
     pub compat_env: bool,
 
-    /// Run more ranks at a time than there are cores
-    #[arg(long)]
+    /// How an MPI kernel is launched: auto, exec[:openmpi|:mpich], none; or list [default: auto]
+    #[arg(long, value_name = "HOW", help_heading = "Work")]
+    pub mpi: Option<String>,
+
+    /// Cores for each subtask, whole ones [default: 1]
+    #[arg(
+        short = 'c',
+        long = "cores",
+        value_name = "CORES",
+        allow_negative_numbers = true,
+        help_heading = "Placement"
+    )]
+    pub cores: Option<String>,
+
+    /// Bind to core, thread, socket, numa, none, map_cpu:LIST or mask_cpu:LIST [default: core]
+    #[arg(long, alias = "cpu-bind", value_name = "[verbose,]WHAT", help_heading = "Placement")]
+    pub bind: Option<String>,
+
+    /// Spread over NUMA domains: block, cyclic or cost [default: cost]
+    #[arg(short = 'm', long, value_name = "HOW", help_heading = "Placement")]
+    pub distribution: Option<String>,
+
+    /// Memory for each subtask: megabytes, or with K, M, G or T
+    #[arg(
+        long,
+        value_name = "SIZE",
+        conflicts_with = "mem_per_cpu",
+        allow_negative_numbers = true,
+        help_heading = "Placement"
+    )]
+    pub mem: Option<String>,
+
+    /// Memory for each core of a subtask
+    #[arg(long, value_name = "SIZE", allow_negative_numbers = true, help_heading = "Placement")]
+    pub mem_per_cpu: Option<String>,
+
+    /// Run more at a time than there are cores
+    #[arg(long, help_heading = "Placement")]
     pub oversubscribe: bool,
 
     /// Print split, placement and prediction, and run nothing
-    #[arg(long)]
+    #[arg(long, help_heading = "Placement")]
     pub plan: bool,
 
-    /// Tell what happens as JSON, one object a line, on standard error or in FILE
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    /// Standard output to files, with standard error unless -e is given; none: nowhere
+    #[arg(short = 'o', long, value_name = "PATTERN", help_heading = "Output")]
+    pub output: Option<OsString>,
+
+    /// Standard error to files; none: nowhere
+    #[arg(short = 'e', long, value_name = "PATTERN", help_heading = "Output")]
+    pub error: Option<OsString>,
+
+    /// Standard input to nobody, rank N or all; or a file for all
+    #[arg(
+        short = 'i',
+        long,
+        value_name = "none|N|all|FILE",
+        allow_negative_numbers = true,
+        help_heading = "Output"
+    )]
+    pub input: Option<OsString>,
+
+    /// Put the rank before each line
+    #[arg(short = 'l', long, help_heading = "Output")]
+    pub label: bool,
+
+    /// Pass output on as it is read, not line by line
+    #[arg(short = 'u', long, help_heading = "Output")]
+    pub unbuffered: bool,
+
+    /// What a subtask writes to standard output is its result
+    #[arg(long, value_name = "stdout", hide_possible_values = true, help_heading = "Output")]
+    pub result: Option<ResultWord>,
+
+    /// Merge results: concat:FILE, grid:FILE (.npy, .raw, .pgm), exec:COMMAND; may be repeated
+    #[arg(long, value_name = "KIND:FILE", help_heading = "Output")]
+    pub merge: Vec<OsString>,
+
+    /// What cells without a result are in a merged grid [default: NaN]
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true, help_heading = "Output")]
+    pub fill: Option<String>,
+
+    /// Restarts a subtask may have [default: 3]
+    #[arg(
+        long,
+        alias = "max-restarts",
+        value_name = "K",
+        allow_negative_numbers = true,
+        help_heading = "Failures"
+    )]
+    pub restarts: Option<String>,
+
+    /// What is tried again: signal, node, progress, exit [default: signal,node,progress]
+    #[arg(long, value_name = "LIST|none", help_heading = "Failures")]
+    pub restart_on: Option<String>,
+
+    /// Go on with the others when a subtask has failed for good
+    #[arg(long, help_heading = "Failures")]
+    pub keep_going: bool,
+
+    /// As srun has it: -K0 is --keep-going, -K1 the default
+    #[arg(short = 'K', long, value_name = "0|1", num_args = 0..=1, require_equals = true, help_heading = "Failures")]
+    pub kill_on_bad_exit: Option<Option<String>>,
+
+    /// Time limit: minutes, m:s, h:m:s, d-h[:m[:s]], or 30s, 5m, 2h, 1d
+    #[arg(
+        short = 't',
+        long = "time",
+        value_name = "TIME",
+        allow_negative_numbers = true,
+        help_heading = "Failures"
+    )]
+    pub time: Option<String>,
+
+    /// Send the ranks a signal so long before the time limit [default: 60]
+    #[arg(long, value_name = "[B:]SIG[@SECONDS]", help_heading = "Failures")]
+    pub signal: Option<String>,
+
+    /// Keep the job's files in this new directory
+    #[arg(long, value_name = "DIR", conflicts_with = "resume", help_heading = "Files")]
+    pub spool: Option<PathBuf>,
+
+    /// Keep the job's files after a success too
+    #[arg(long, help_heading = "Files")]
+    pub keep: bool,
+
+    /// Go on with the job in this directory
+    #[arg(long, value_name = "DIR", help_heading = "Files")]
+    pub resume: Option<PathBuf>,
+
+    /// Resume although the kernel or the domain has changed
+    #[arg(long, requires = "resume", help_heading = "Files")]
+    pub force: bool,
+
+    /// Tell what became of the job in this directory
+    #[arg(long, value_name = "DIR", help_heading = "Files")]
+    pub report: Option<PathBuf>,
+
+    /// Tell what happens as JSON lines, on standard error or in FILE
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, help_heading = "Talking")]
     pub json: Option<Option<PathBuf>>,
 
     /// Say more
-    #[arg(short = 'v', long, conflicts_with = "quiet")]
+    #[arg(short = 'v', long, conflicts_with = "quiet", help_heading = "Talking")]
     pub verbose: bool,
 
     /// Say errors only
-    #[arg(short = 'q', long)]
+    #[arg(short = 'q', long, help_heading = "Talking")]
     pub quiet: bool,
 
+    /// Print help
+    #[arg(short = 'h', long, action = ArgAction::HelpShort, help_heading = "Talking")]
+    pub help: Option<bool>,
+
     /// Print version
-    #[arg(short = 'V', long, action = ArgAction::Version)]
+    #[arg(short = 'V', long, action = ArgAction::Version, help_heading = "Talking")]
     pub version: Option<bool>,
 
-    /// The program to run and its arguments
-    #[arg(value_name = "KERNEL [ARGS]", trailing_var_arg = true)]
+    /// The program to run, and its arguments
+    #[arg(value_name = "KERNEL [ARGS]", trailing_var_arg = true, hide = true)]
     pub kernel: Vec<OsString>,
 }
 

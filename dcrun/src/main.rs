@@ -14,7 +14,7 @@ mod trace;
 mod words;
 
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use cli::Cli;
 use console::Events;
 use dc_model::exit;
@@ -89,8 +89,16 @@ fn tell_usage(error: &clap::Error) -> u8 {
         }
         _ => {
             let text = error.render().to_string();
-            let text = text.trim_start_matches("error: ");
-            text.lines().filter(|line| !line.trim().is_empty()).for_each(words::say);
+            // Its first paragraph says what is wrong; the usage would be longer than that.
+            let what: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+            let what =
+                what.join(" ").replace("the following required arguments were not provided:", "also needed:");
+            let tip = match error.get(ContextKind::SuggestedArg) {
+                Some(ContextValue::String(like)) => format!("; did you mean {like}?"),
+                _ => String::new(),
+            };
+            words::say(&format!("{}{tip}", what.trim_start_matches("error: ")));
+            words::say("dcrun --help lists the options");
             error::outward(exit::DC_ERROR)
         }
     }
