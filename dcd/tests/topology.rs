@@ -195,6 +195,12 @@ fn this_machine_has_cores_of_disjoint_cpus() {
     assert!(topology.numa.iter().all(|domain| domain.memory_bytes > 0));
 }
 
+/// A line without how much memory a NUMA domain has.
+fn without_bytes(line: &str) -> &str {
+    let numa = line.strip_prefix("numa ").and_then(|rest| rest.split_once(' '));
+    numa.map_or(line, |(number, _)| &line[.."numa ".len() + number.len()])
+}
+
 /// Not a test of its own: what the next one runs.
 #[test]
 #[ignore = "run by another test, in a process of its own"]
@@ -210,7 +216,11 @@ fn what_is_spared_changes_nothing_that_is_seen() {
     let plain = seen("show", &[]);
     let prepared = seen("show_prepared", &[]);
     assert_eq!(prepared[0], "plugins true");
-    assert_eq!(plain, prepared[1..]);
+    // How much memory there is may change between two readings, where a host gives its guests more and less.
+    let steady = |lines: &[String]| -> Vec<String> {
+        lines.iter().map(|line| without_bytes(line).to_owned()).collect()
+    };
+    assert_eq!(steady(&plain), steady(&prepared[1..]));
     assert!(plain.len() > 2);
     assert_eq!(
         seen("show_prepared", &[("HWLOC_DEBUG_CHECK", "1")])[0],
