@@ -1,8 +1,14 @@
 //! Messages from one thread to another that waits in poll: a queue and an eventfd. Neither side ever blocks.
 
+use nix::poll::PollTimeout;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long a reader that waits in poll may wait without having looked: a system that refuses the call that wakes it
+/// (a filter of system calls, a fault) makes it late, and does not make it wait for ever.
+pub const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A queue whose readiness can be polled. Clones are the same queue.
 #[derive(Debug)]
@@ -12,6 +18,12 @@ pub struct Mailbox<T>(Arc<Inner<T>>);
 struct Inner<T> {
     queue: Mutex<Vec<T>>,
     event: EventFd,
+}
+
+/// `LOOK_AGAIN`, for poll.
+#[must_use]
+pub fn look_again() -> PollTimeout {
+    PollTimeout::try_from(LOOK_AGAIN).unwrap_or(PollTimeout::ZERO)
 }
 
 impl<T> Clone for Mailbox<T> {
@@ -35,7 +47,7 @@ impl<T> Mailbox<T> {
         let mut queue = self.queue();
         queue.push(item);
         if queue.len() == 1 {
-            // It can only fail when the counter is full, and then the reader is awake anyway.
+            // Fails when the counter is full, and then the reader is awake anyway; else `LOOK_AGAIN` is what helps.
             let _ = self.0.event.write(1);
         }
     }
@@ -63,7 +75,7 @@ impl<T> AsFd for Mailbox<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use nix::poll::{PollFd, PollFlags, poll};
 
     fn ready(mailbox: &Mailbox<u32>) -> bool {
         let mut fds = [PollFd::new(mailbox.as_fd(), PollFlags::POLLIN)];

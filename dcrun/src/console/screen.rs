@@ -77,7 +77,7 @@ impl<F: Fn(Told)> Screen<F> {
         let mut fds = vec![PollFd::new(self.commands.as_fd(), PollFlags::POLLIN)];
         fds.extend(self.sources.front().map(|source| PollFd::new(source.socket.as_fd(), PollFlags::POLLIN)));
         // Interrupted or not: what is ready is found out below.
-        let _ = poll(&mut fds, PollTimeout::NONE);
+        let _ = poll(&mut fds, crate::mailbox::look_again());
     }
 
     /// Whether it was the last.

@@ -19,7 +19,7 @@ mod tell;
 mod window;
 
 use crate::console::{self, Console};
-use crate::mailbox::Mailbox;
+use crate::mailbox::{LOOK_AGAIN, Mailbox};
 use crate::report::Account;
 use crate::request::{Verbosity, View};
 use crate::setup::learned::Learning;
@@ -305,10 +305,9 @@ impl Run {
             self.command_dies_ns,
         ];
         let due = dues.into_iter().flatten().min();
-        let timeout = due.map_or(PollTimeout::NONE, |due| {
-            let left_ms = due.saturating_sub(self.now_ns()).div_ceil(1_000_000);
-            PollTimeout::from(u16::try_from(left_ms).unwrap_or(u16::MAX))
-        });
+        let left_ms = due.map_or(u64::MAX, |due| due.saturating_sub(self.now_ns()).div_ceil(1_000_000));
+        let wait_ms = left_ms.min(LOOK_AGAIN.as_millis() as u64);
+        let timeout = PollTimeout::from(u16::try_from(wait_ms).unwrap_or(u16::MAX));
         let mut fds = [
             PollFd::new(self.mailbox.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
