@@ -1,12 +1,11 @@
 //! Who owns a job: one dcrun at a time, by a lock that the kernel lets go when that process ends, however it ends.
 
-use crate::files::{Dir, FileError, Kind, Op, Reason, shown};
+use crate::files::{Dir, FileError, Kind, Locked, Op, Reason, shown};
 use crate::layout;
 use nix::errno::Errno;
-use nix::fcntl::Flock;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -36,7 +35,7 @@ fn by(pid: Option<u32>) -> String {
 /// The lock of a job; let go when dropped, or when the process ends. It is not inherited over exec.
 #[derive(Debug)]
 pub struct Lock {
-    _file: Flock<OwnedFd>,
+    _file: Locked,
 }
 
 impl Lock {
@@ -92,9 +91,9 @@ fn write_pid(file: BorrowedFd<'_>) {
     let _ = nix::unistd::ftruncate(file, 0).and_then(|()| nix::sys::uio::pwrite(file, pid.as_bytes(), 0));
 }
 
-fn read_pid(file: OwnedFd) -> Option<u32> {
+fn read_pid(file: File) -> Option<u32> {
     let mut text = String::new();
-    File::from(file).take(PID_BYTES_MAX).read_to_string(&mut text).ok()?;
+    file.take(PID_BYTES_MAX).read_to_string(&mut text).ok()?;
     text.trim_end().parse().ok()
 }
 

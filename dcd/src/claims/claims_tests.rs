@@ -129,7 +129,7 @@ fn strange_files_do_no_harm() {
         .map(|(index, bytes)| {
             let path = dir.join(format!("held{index}{SUFFIX}"));
             std::fs::write(&path, bytes).unwrap();
-            Flock::lock(File::open(path).unwrap(), FlockArg::LockExclusiveNonblock).unwrap()
+            Locked::alone(File::open(path).unwrap()).unwrap()
         })
         .collect();
     let seen = claims.look().unwrap();

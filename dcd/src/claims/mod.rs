@@ -8,8 +8,9 @@ mod view;
 pub use says::{NAME_BYTES_MAX, Says, WITHIN_MAX};
 pub use view::{Neighbour, crowd, overlapping};
 
+use dc_spool::files::Locked;
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag, open, openat};
+use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, mkdirat};
 use nix::unistd::{Uid, UnlinkatFlags, unlinkat};
 use std::fs::File;
@@ -43,7 +44,7 @@ pub struct Claims {
 /// The right to look and claim: one dcrun after another has it, so that two never choose the same free cores.
 #[derive(Debug)]
 pub struct Turn {
-    _dir: Option<Flock<OwnedFd>>,
+    _dir: Option<Locked>,
 }
 
 impl Turn {
@@ -59,7 +60,7 @@ impl Turn {
 pub struct Claim {
     dir: OwnedFd,
     name: String,
-    _file: Flock<File>,
+    _file: Locked,
 }
 
 /// The others, and what was found beside them.
@@ -128,9 +129,11 @@ impl Claims {
         let mut pause = Duration::from_micros(200);
         // An open file of its own: the lock is the file's, and this one ends with the turn.
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let Ok(mut dir) = openat(&self.dir, ".", flags, Mode::empty()) else { return Turn { _dir: None } };
+        let Ok(mut dir) = openat(&self.dir, ".", flags, Mode::empty()).map(File::from) else {
+            return Turn { _dir: None };
+        };
         loop {
-            match Flock::lock(dir, FlockArg::LockExclusiveNonblock) {
+            match Locked::alone(dir) {
                 Ok(locked) => return Turn { _dir: Some(locked) },
                 Err((back, Errno::EWOULDBLOCK | Errno::EINTR)) if Instant::now() < until => dir = back,
                 // Held for too long, or a file system that has no such locks.
@@ -181,7 +184,7 @@ impl Claims {
         }
         // Those that begin with a dot are not claims yet.
         let is_begun = name.starts_with('.');
-        match Flock::lock(file, FlockArg::LockSharedNonblock) {
+        match Locked::shared(file) {
             // Nobody holds it: its owner is dead.
             Ok(_stale) => {
                 let is_ours = [0, stat.st_uid].contains(&Uid::effective().as_raw());
@@ -213,7 +216,7 @@ impl Claims {
             // Whatever the umask says.
             fchmod(&file, Mode::from_bits_truncate(0o644))?;
             (&file).write_all(says::show(says).as_bytes())?;
-            let file = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno)?;
+            let file = Locked::alone(file).map_err(|(_, errno)| errno)?;
             nix::fcntl::renameat(&self.dir, &*hidden, &self.dir, &*name)?;
             Ok(file)
         })();

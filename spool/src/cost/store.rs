@@ -3,12 +3,11 @@
 
 use super::codec::{self, COST_BYTES_MAX, Refused, VERSION};
 use super::{CostError, CostKey, KernelCost};
-use crate::files::{Dir, FileError, Op, TMP_PREFIX};
+use crate::files::{Dir, FileError, Locked, Op, TMP_PREFIX};
 use crate::hash::ContentHash;
 use crate::layout::{DIR_MODE, FILE_MODE};
 use dc_model::CostSums;
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File};
 use std::io::{ErrorKind, Read, Write};
@@ -95,11 +94,11 @@ impl CostDir {
         Ok(())
     }
 
-    fn lock(&self) -> Result<Flock<File>, CostError> {
+    fn lock(&self) -> Result<Locked, CostError> {
         let failed = |error| FileError::io(Op::Lock, &self.path, error);
         let mut file = File::open(&self.path).map_err(failed)?;
         for _ in 0..LOCK_TRIES {
-            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            match Locked::alone(file) {
                 Ok(lock) => return Ok(lock),
                 Err((back, Errno::EWOULDBLOCK)) => file = back,
                 Err((_, errno)) => return Err(FileError::os(Op::Lock, &self.path, errno).into()),

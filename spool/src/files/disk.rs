@@ -1,12 +1,14 @@
 //! The seam between dc and the disk: every call that changes a file system or reads from it.
 //! [`Linux`] makes the calls; the fakes wrap it and fail them.
 
+use super::Locked;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, RenameFlags};
+use nix::fcntl::{AtFlags, OFlag, RenameFlags};
 use nix::sys::stat::{FileStat, Mode};
 use nix::unistd::UnlinkatFlags;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
+use std::fs::File;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -113,8 +115,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     }
 
     /// Locks a file for one alone; never waits. Gives the file back with the errno.
-    fn lock(&self, file: OwnedFd) -> Result<Flock<OwnedFd>, (OwnedFd, Errno)> {
-        Flock::lock(file, FlockArg::LockExclusiveNonblock)
+    fn lock(&self, file: OwnedFd) -> Result<Locked, (File, Errno)> {
+        Locked::alone(file.into())
     }
 
     /// What is known of an open file.

@@ -12,6 +12,7 @@
 mod dir;
 mod disk;
 mod error;
+mod locked;
 mod new_file;
 mod read_file;
 mod shown;
@@ -19,6 +20,7 @@ mod shown;
 pub use dir::{Dir, Entry, Kind};
 pub use disk::{Disk, Linux};
 pub use error::{FileError, Op, Reason};
+pub use locked::Locked;
 pub use new_file::NewFile;
 pub use read_file::ReadFile;
 pub use shown::{Shown, shown};

@@ -4,13 +4,11 @@
 //! `by-hand` is one line: `dc-by-hand 1 UUID CRC`, where CRC is the CRC-32C of what is before it, in hexadecimal.
 
 use crate::checkpoint::Checkpoints;
-use crate::files::{Dir, Disk, FileError, Op, shown};
+use crate::files::{Dir, Disk, FileError, Locked, Op, shown};
 use crate::layout::{CKPT, DIR_MODE, FILE_MODE, JOB, RESULT};
 use crate::result::Results;
 use dc_model::{Attempt, JobUuid, SubtaskId};
 use nix::errno::Errno;
-use nix::fcntl::Flock;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
@@ -44,7 +42,7 @@ pub enum ByHandError {
 pub struct Claim {
     spool: Dir,
     job: JobUuid,
-    _lock: Flock<OwnedFd>,
+    _lock: Locked,
 }
 
 impl Claim {
