@@ -205,7 +205,7 @@ pub enum RequestError {
     SignalWithoutLimit,
     /// A warning before the start.
     #[error(
-        "--signal is to come {seconds} s before the time limit, which is not later than that: give a longer -t, or @SECONDS"
+        "--signal is to come {seconds} s before the time limit, but the whole limit is no longer: give a longer -t, or fewer seconds, as in USR1@5"
     )]
     SignalBeforeStart {
         /// How long before.

@@ -4,6 +4,7 @@ use super::fit::FitError;
 use super::kernel::KernelError;
 use super::mpi::MpiError;
 use crate::request::RequestError;
+use crate::show::amount::counted;
 use dc_lists::ListError;
 use dc_model::domain::DomainError;
 use dc_model::exit;
@@ -114,7 +115,7 @@ pub enum SetupError {
         path: PathBuf,
     },
     /// A subtask needs more cores than there are.
-    #[error("{what} needs {cores} cores, but this process may use {allowed}; ask for fewer with {remedy}")]
+    #[error("{what} needs {}, but this process may use {allowed}; ask for fewer with {remedy}", counted(u64::from(*cores), "core", "cores"))]
     Cores {
         /// What asks.
         what: String,

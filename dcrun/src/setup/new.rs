@@ -12,6 +12,7 @@ use super::{
 };
 use crate::report::Account;
 use crate::request::{NewJob, View, Work};
+use crate::show::amount::counted;
 use crate::words;
 use dc_model::{JobUuid, SubtaskId};
 use dc_spool::hash::FileIdentity;
@@ -314,6 +315,10 @@ fn openmp_against_cores(environment: &Environment, cores: u32) -> Option<String>
     environment.openmp?;
     let (_, threads) = environment.vars.iter().find(|(name, _)| name == "OMP_NUM_THREADS")?;
     let threads = threads.to_string_lossy();
-    (threads != cores.to_string())
-        .then(|| format!("OMP_NUM_THREADS={threads} is left as you set it; a subtask has {cores} cores (-c)"))
+    (threads != cores.to_string()).then(|| {
+        format!(
+            "OMP_NUM_THREADS={threads} is left as you set it; a subtask has {} (-c)",
+            counted(u64::from(cores), "core", "cores")
+        )
+    })
 }

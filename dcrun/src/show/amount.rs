@@ -49,6 +49,12 @@ pub fn plural(n: u64, one: &'static str, many: &'static str) -> &'static str {
     if n == 1 { one } else { many }
 }
 
+/// A count with its noun: `1 rank`, `2,500 ranks`.
+#[must_use]
+pub fn counted(n: u64, one: &'static str, many: &'static str) -> String {
+    format!("{} {}", count(n), plural(n, one, many))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,6 +74,7 @@ mod tests {
 
     #[test]
     fn counts() {
+        assert_eq!([1, 2500].map(|n| counted(n, "rank", "ranks")), ["1 rank", "2,500 ranks"]);
         assert_eq!([0, 999, 1000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(
             [percent(1, 3), percent(3, 3), percent(0, 0), percent(u64::MAX, u64::MAX)],

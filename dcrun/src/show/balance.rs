@@ -1,20 +1,19 @@
 //! How balanced a job is, in one or two lines.
 
-use super::amount::{count, plural};
+use super::amount::{count, counted};
 use crate::setup::plan::Plan;
 
 /// For a job with costs: balance, predicted efficiency, and a better number of blocks if there is one.
 #[must_use]
 pub fn lines(plan: &Plan, subtasks: u32) -> Vec<String> {
     let runs = plan.seats.iter().flatten().count() as u64;
-    let mut head =
-        format!("{} {}", count(u64::from(subtasks)), plural(u64::from(subtasks), "subtask", "subtasks"));
+    let mut head = counted(u64::from(subtasks), "subtask", "subtasks");
     if runs < u64::from(subtasks) {
         head.push_str(&format!(" ({} without cells, never run)", count(u64::from(subtasks) - runs)));
     }
     let mut lines = vec![format!(
-        "{head}, {} cells, balance {:.3} (max/mean), predicted efficiency {:.1} % at {} at a time",
-        count(plan.cells_total),
+        "{head}, {}, balance {:.3} (max/mean), predicted efficiency {:.1} % at {} at a time",
+        counted(plan.cells_total, "cell", "cells"),
         plan.balance,
         plan.efficiency * 100.0,
         plan.slots.min(u32::try_from(runs).unwrap_or(u32::MAX)),

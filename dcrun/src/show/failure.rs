@@ -113,6 +113,7 @@ fn then(then: Then) -> String {
         }
         Then::Restart(NextStart::Beginning) => "starts again from the beginning".to_owned(),
         Then::NoRestartsLeft(0) => "not started again (--restarts 0)".to_owned(),
+        Then::NoRestartsLeft(1) => "not started again: its 1 restart is used up".to_owned(),
         Then::NoRestartsLeft(restarts) => format!("not started again: its {restarts} restarts are used up"),
         Then::NoAdvance => "not started again: it left no new checkpoint and no progress".to_owned(),
         Then::NotAsked(restart_on) => format!("not started again (--restart-on {restart_on})"),

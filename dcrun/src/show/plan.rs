@@ -1,6 +1,6 @@
 //! A plan as a page of text.
 
-use super::amount::{count, measured, plural};
+use super::amount::{count, counted, measured, plural};
 use super::canvas::Canvas;
 use super::{balance, map};
 use crate::events::{self, Event, Predicted};
@@ -19,18 +19,21 @@ pub fn page(record: &JobRecord, plan: &Plan, found: &Found, canvas: Canvas) -> S
     // Writing into a string cannot fail.
     let _ = writeln!(
         out,
-        "job {} on {}: {} cores allowed (CPUs {}), {} ranks, {} at a time",
+        "job {} on {}: {} allowed (CPUs {}), {}, {} at a time",
         record.name,
         topology.host.escape_debug(),
-        plan.cores,
+        counted(u64::from(plan.cores), "core", "cores"),
         topology.cpus(),
-        plan.lanes,
+        counted(u64::from(plan.lanes), "rank", "ranks"),
         plan.slots
     );
+    if let Some(family) = record.options.mpi {
+        let _ = writeln!(out, "an MPI job, {}: all ranks run at once", family.name());
+    }
     for line in balance::lines(plan, record.subtasks.len()) {
         let _ = writeln!(out, "{line}");
     }
-    let _ = writeln!(out, "predicted makespan {} cells a core", plan.makespan);
+    let _ = writeln!(out, "predicted makespan {} a core", counted(plan.makespan, "cell", "cells"));
     if let Some(forecast) = &plan.forecast {
         let _ = writeln!(out, "{}", in_time(forecast));
     }

@@ -1,10 +1,10 @@
 //! A disk that fails its N-th call, once or from then on, and keeps a list of all calls.
 
-use crate::files::{Disk, Linux, Op};
+use crate::files::{Disk, Linux, Locked, Op};
 use nix::errno::Errno;
-use nix::fcntl::Flock;
 use nix::sys::stat::FileStat;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -172,9 +172,9 @@ impl Disk for FailingDisk {
     fn open_lock(&self, dir: BorrowedFd<'_>, name: &OsStr, mode: u32) -> nix::Result<OwnedFd> {
         self.run(Op::Open, Some(name), || Linux.open_lock(dir, name, mode))
     }
-    fn lock(&self, file: OwnedFd) -> Result<Flock<OwnedFd>, (OwnedFd, Errno)> {
+    fn lock(&self, file: OwnedFd) -> Result<Locked, (File, Errno)> {
         match self.meets(Op::Lock, None) {
-            Some(Fault::Error(errno) | Fault::DoneBut(errno)) => Err((file, errno)),
+            Some(Fault::Error(errno) | Fault::DoneBut(errno)) => Err((file.into(), errno)),
             _ => Linux.lock(file),
         }
     }

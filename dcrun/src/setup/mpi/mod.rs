@@ -9,6 +9,7 @@ mod room;
 
 use super::Surroundings;
 use crate::request::Mpi;
+use crate::show::amount::counted;
 use dc_model::{MpiFamily, exit, size};
 use recognise::{Kind, recognise};
 pub use room::check_gang;
@@ -59,8 +60,9 @@ pub enum MpiError {
     },
     /// Its ranks would not all run at once.
     #[error(
-        "an MPI job of {ranks} ranks with {cores} cores each needs {needed} cores at once, but this process may use \
-         {allowed}; ask for fewer with -n or -c, or let ranks share cores with --oversubscribe"
+        "an MPI job of {} with {} each needs {needed} cores at once, but this process may use \
+         {allowed}; ask for fewer with -n or -c, or let ranks share cores with --oversubscribe",
+        counted(u64::from(*ranks), "rank", "ranks"), counted(u64::from(*cores), "core", "cores")
     )]
     Cores {
         /// Ranks.
@@ -97,7 +99,8 @@ pub enum MpiError {
     },
     /// Ranks without a subtask.
     #[error(
-        "an MPI job of {ranks} ranks has only {subtasks} subtasks with cells: each rank needs one; give -n {subtasks}"
+        "an MPI job of {ranks} ranks has only {} with cells: each rank needs one; give -n {subtasks}",
+        counted(*subtasks as u64, "subtask", "subtasks")
     )]
     IdleRanks {
         /// Ranks.
