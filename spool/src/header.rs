@@ -40,10 +40,16 @@ pub enum FileKind {
     Checkpoint,
     /// A result.
     Result,
+    /// The identity of a scheduler's state directory. In these three the place of the job's uuid holds the cluster's.
+    Cluster,
+    /// A segment of the scheduler's journal.
+    SchedulerJournal,
+    /// A snapshot of the scheduler's state.
+    Snapshot,
 }
 
 impl FileKind {
-    /// All of them.
+    /// Those of a job's directory.
     pub const ALL: [Self; 4] = [Self::Job, Self::Journal, Self::Checkpoint, Self::Result];
 
     /// The first eight bytes: 0x89 so that it is not text, a line feed so that a conversion of line ends shows.
@@ -54,6 +60,9 @@ impl FileKind {
             Self::Journal => *b"\x89dcJNL\x1a\n",
             Self::Checkpoint => *b"\x89dcCKP\x1a\n",
             Self::Result => *b"\x89dcRES\x1a\n",
+            Self::Cluster => *b"\x89dcCLU\x1a\n",
+            Self::SchedulerJournal => *b"\x89dcSJN\x1a\n",
+            Self::Snapshot => *b"\x89dcSNP\x1a\n",
         }
     }
 
@@ -62,6 +71,7 @@ impl FileKind {
     pub const fn version(self) -> u16 {
         match self {
             Self::Job | Self::Journal | Self::Checkpoint | Self::Result => 1,
+            Self::Cluster | Self::SchedulerJournal | Self::Snapshot => 1,
         }
     }
 
@@ -73,6 +83,9 @@ impl FileKind {
             Self::Journal => "journal segment",
             Self::Checkpoint => "checkpoint",
             Self::Result => "result",
+            Self::Cluster => "cluster record",
+            Self::SchedulerJournal => "segment of a scheduler's journal",
+            Self::Snapshot => "snapshot of a scheduler",
         }
     }
 }

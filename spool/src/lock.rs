@@ -9,8 +9,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// More than any pid has digits.
-const PID_BYTES_MAX: u64 = 32;
+/// More than any record of an owner has.
+const RECORD_BYTES_MAX: u64 = 128;
 
 /// Why the lock was not taken.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -44,6 +44,14 @@ impl Lock {
     /// # Errors
     /// [`LockError::Held`], or what opening the file failed with.
     pub fn take(dir: &Dir) -> Result<Self, LockError> {
+        Self::take_as(dir, &std::process::id().to_string())
+    }
+
+    /// As [`Lock::take`], with the record of the owner to write into the file: one line, first of it the process number.
+    ///
+    /// # Errors
+    /// As [`Lock::take`].
+    pub fn take_as(dir: &Dir, record: &str) -> Result<Self, LockError> {
         let path = dir.path_of(layout::LOCK);
         let failed = |errno| FileError::os(Op::Lock, &path, errno);
         let opened = dir.disk().open_lock(dir.as_fd(), layout::LOCK.as_ref(), layout::FILE_MODE);
@@ -57,7 +65,7 @@ impl Lock {
                 if dir.disk().stat(file.as_fd()).map_err(failed)?.st_nlink == 0 {
                     return Err(failed(Errno::ENOENT).into());
                 }
-                write_pid(file.as_fd());
+                write_record(file.as_fd(), record);
                 Ok(Self { _file: file })
             }
             Err((file, Errno::EWOULDBLOCK)) => {
@@ -86,15 +94,15 @@ fn locks_inode(line: &str, inode: u64) -> bool {
 }
 
 /// For the message alone: that it cannot be written on a full disk is no reason not to run.
-fn write_pid(file: BorrowedFd<'_>) {
-    let pid = format!("{}\n", std::process::id());
-    let _ = nix::unistd::ftruncate(file, 0).and_then(|()| nix::sys::uio::pwrite(file, pid.as_bytes(), 0));
+fn write_record(file: BorrowedFd<'_>, record: &str) {
+    let line = format!("{record}\n");
+    let _ = nix::unistd::ftruncate(file, 0).and_then(|()| nix::sys::uio::pwrite(file, line.as_bytes(), 0));
 }
 
 fn read_pid(file: File) -> Option<u32> {
     let mut text = String::new();
-    file.take(PID_BYTES_MAX).read_to_string(&mut text).ok()?;
-    text.trim_end().parse().ok()
+    file.take(RECORD_BYTES_MAX).read_to_string(&mut text).ok()?;
+    text.split_ascii_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -129,6 +129,9 @@ impl Disk for FailingDisk {
     fn allocate(&self, file: BorrowedFd<'_>, offset: u64, len: u64) -> nix::Result<()> {
         self.run(Op::Allocate, None, || Linux.allocate(file, offset, len))
     }
+    fn set_len(&self, file: BorrowedFd<'_>, len: u64) -> nix::Result<()> {
+        self.run(Op::SetLen, None, || Linux.set_len(file, len))
+    }
     fn write(&self, file: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> nix::Result<usize> {
         match self.meets(Op::Write, None) {
             None | Some(Fault::End | Fault::Flipped) => Linux.write(file, bytes, offset),

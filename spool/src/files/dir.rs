@@ -220,6 +220,22 @@ impl Dir {
         ReadFile::open(self, name)
     }
 
+    /// Cuts a regular file that is there, or makes it longer by zeros; a symbolic link is not followed. Not durable before
+    /// a sync of it.
+    ///
+    /// # Errors
+    /// When it is not there, is not a regular file, or may not be written.
+    pub fn set_len(&self, name: impl AsRef<OsStr>, len_bytes: u64) -> Result<(), FileError> {
+        let name = self.component(Op::SetLen, name.as_ref())?;
+        let path = self.path_of(name);
+        let failed = |errno| FileError::os(Op::SetLen, &path, errno);
+        let fd = self.disk().open_to_write(self.as_fd(), name).map_err(failed)?;
+        if kind_of(&self.disk().stat(fd.as_fd()).map_err(failed)?) != Kind::File {
+            return Err(FileError { op: Op::SetLen, path, reason: Reason::NotRegular });
+        }
+        self.disk().set_len(fd.as_fd(), len_bytes).map_err(failed)
+    }
+
     /// Reads a whole regular file of at most `bytes_max` bytes.
     ///
     /// # Errors

@@ -45,6 +45,11 @@ pub trait Disk: Send + Sync + fmt::Debug {
         nix::fcntl::posix_fallocate(file, offset, len)
     }
 
+    /// Cuts a file, or makes it longer by zeros, to `len` bytes.
+    fn set_len(&self, file: BorrowedFd<'_>, len: u64) -> nix::Result<()> {
+        nix::unistd::ftruncate(file, to_off(len)?)
+    }
+
     /// Writes some of `bytes` at `offset`; gives back how many.
     fn write(&self, file: BorrowedFd<'_>, bytes: &[u8], offset: u64) -> nix::Result<usize> {
         nix::sys::uio::pwrite(file, bytes, to_off(offset)?)
@@ -105,6 +110,12 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Opens what exists for reading; a link is not followed, and a pipe does not block.
     fn open(&self, dir: BorrowedFd<'_>, name: &OsStr) -> nix::Result<OwnedFd> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        nix::fcntl::openat(dir, name, flags, Mode::empty())
+    }
+
+    /// Opens what exists for writing; a link is not followed, and a pipe does not block.
+    fn open_to_write(&self, dir: BorrowedFd<'_>, name: &OsStr) -> nix::Result<OwnedFd> {
+        let flags = OFlag::O_WRONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         nix::fcntl::openat(dir, name, flags, Mode::empty())
     }
 

@@ -25,6 +25,8 @@ pub enum Op {
     Mode,
     /// Reserving space.
     Allocate,
+    /// Setting a file's length.
+    SetLen,
     /// Writing.
     Write,
     /// fdatasync of a file.
@@ -57,6 +59,7 @@ impl Op {
             Self::MakeDir => "make the directory",
             Self::Mode => "set the mode of",
             Self::Allocate => "reserve space for",
+            Self::SetLen => "set the length of",
             Self::Write => "write",
             Self::SyncData | Self::SyncDir => "sync to disk",
             Self::Close => "close",

@@ -3,7 +3,7 @@
 
 mod codec;
 mod error;
-mod frame;
+pub mod frame;
 mod reader;
 mod segment;
 mod writer;

@@ -7,7 +7,7 @@
 
 use super::JournalError;
 use super::codec;
-use super::frame::{self, ALIGN, Shared};
+use super::frame::{self, PAYLOAD_BYTES_MAX, Shared};
 use super::segment::{self, Before, SEGMENT_BYTES_MAX, SEGMENT_HEADER_BYTES};
 use crate::files::{Dir, FileError};
 use crate::header::HeaderError;
@@ -251,12 +251,7 @@ impl JournalReader<'_> {
 
 /// Whether a good record behind `at` says that the bytes at `at` had been durable.
 fn acknowledged_behind(shared: Shared, file: &[u8], at: usize, seq: u64) -> bool {
-    // Frames lie at multiples of 8 bytes, as the header and every frame have such a length.
-    (at..file.len()).step_by(ALIGN).any(|behind| {
-        file.get(behind..)
-            .and_then(|bytes| frame::parse(shared, bytes))
-            .is_some_and(|frame| frame.seq > seq && frame.durable_bytes > at as u64)
-    })
+    frame::behind(shared, PAYLOAD_BYTES_MAX, file, at, seq).any(|(_, frame)| frame.durable_bytes > at as u64)
 }
 
 fn torn(segment: u32, file: &[u8], at: usize) -> Tail {

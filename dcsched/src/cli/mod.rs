@@ -1,0 +1,104 @@
+//! The command line of dcsched: which subcommands there are, how they end, and what their errors look like.
+
+mod dump;
+mod fsck;
+mod init;
+
+use clap::{Parser, Subcommand};
+use dc_model::exit;
+use std::ffi::OsString;
+use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
+
+/// Raw arguments.
+#[derive(Parser, Debug)]
+#[command(
+    name = "dcsched",
+    version,
+    about = "Make, check and print the state directory of dc's scheduler",
+    after_help = "See dcsched(8) and dc-journal(5).",
+    arg_required_else_help = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Make a state directory, for a new cluster
+    Init(init::Args),
+    /// Read all of a state directory and say what is damaged; status 1 where something is
+    Fsck(fsck::Args),
+    /// Print the journal, one record a line
+    Dump(dump::Args),
+}
+
+/// Why a subcommand failed.
+#[derive(Debug)]
+enum Failed {
+    /// Writing to standard output.
+    Output(io::Error),
+    /// Anything else: one line, for people. The status is always [`exit::DC_ERROR`].
+    Own(String),
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl From<dcsched_store::StoreError> for Failed {
+    fn from(error: dcsched_store::StoreError) -> Self {
+        Self::Own(error.to_string())
+    }
+}
+
+/// Reads the arguments, or ends: help and version go to standard output, errors to standard error with dc's own status.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> {
+    Cli::try_parse_from(args).map_err(|error| {
+        if !error.use_stderr() {
+            let _ = error.print();
+            return ExitCode::from(exit::OK);
+        }
+        let text = error.render().to_string();
+        if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            let _ = write!(io::stderr(), "{text}");
+        } else {
+            let text = text.strip_prefix("error: ").unwrap_or(&text);
+            text.lines().filter(|line| !line.trim().is_empty()).for_each(say);
+        }
+        ExitCode::from(exit::DC_ERROR)
+    })
+}
+
+/// Runs the subcommand; gives the program's exit status.
+pub fn run(cli: Cli) -> ExitCode {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let ended = match cli.command {
+        Command::Init(args) => init::run(&args, &mut out),
+        Command::Fsck(args) => fsck::run(&args, &mut out),
+        Command::Dump(args) => dump::run(&args, &mut out),
+    };
+    // What was read before an error is printed before it is told.
+    let flushed = out.flush().map_err(Failed::Output);
+    ExitCode::from(match ended.and_then(|status| flushed.map(|()| status)) {
+        Ok(status) => status,
+        // A reader that went away ends it quietly.
+        Err(Failed::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => exit::BROKEN_PIPE,
+        Err(Failed::Output(error)) => {
+            say(&format!("cannot write to standard output: {error}"));
+            exit::DC_ERROR
+        }
+        Err(Failed::Own(line)) => {
+            say(&line);
+            exit::DC_ERROR
+        }
+    })
+}
+
+/// One line to standard error; that nobody reads it is no error of its own.
+fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "dcsched: {line}");
+}
