@@ -105,25 +105,38 @@ fn options_of_dcrun() {
 
 #[test]
 fn options_of_dcspool() {
-    let page = read("man/dcspool.1");
-    let commands = subcommands("dcspool");
+    options_of_commands("dcspool", "man/dcspool.1");
+}
+
+#[test]
+fn options_of_dcsched() {
+    options_of_commands("dcsched", "man/dcsched.8");
+}
+
+/// Of a program with subcommands, each a subsection of COMMANDS.
+fn options_of_commands(name: &str, path: &str) {
+    let page = read(path);
+    let commands = subcommands(name);
     let titles: Words = section(&page, "Sh", "COMMANDS")
         .iter()
         .filter_map(|line| line.strip_prefix(".Ss "))
         .map(str::to_owned)
         .collect();
-    assert_same("commands", ("dcspool --help", &commands), ("COMMANDS of dcspool(1)", &titles));
+    assert_same("commands", (name, &commands), (path, &titles));
     // What every command takes stands once in the page.
     let of_all = options_in_page(&section(&page, "Sh", "OPTIONS"));
-    assert_same("options", ("dcspool --help", &options_in_help("dcspool", &[])), ("OPTIONS", &of_all));
+    assert_same("options", (name, &options_in_help(name, &[])), (path, &of_all));
     for command in &commands {
         let listed = options_in_page(&section(&page, "Ss", command));
-        let help = options_in_help("dcspool", &[command]);
-        let own =
-            help.iter().filter(|name| listed.contains(*name) || !of_all.contains(*name)).cloned().collect();
-        assert!(listed.is_subset(&own), "{command} in dcspool(1): {listed:?}, in its help: {help:?}");
+        let help = options_in_help(name, &[command]);
+        let own = help
+            .iter()
+            .filter(|option| listed.contains(*option) || !of_all.contains(*option))
+            .cloned()
+            .collect();
+        assert!(listed.is_subset(&own), "{command} in {path}: {listed:?}, in its help: {help:?}");
         let unlisted: Vec<_> = own.difference(&listed).collect();
-        assert!(unlisted.is_empty(), "{command} in dcspool(1) lacks {unlisted:?}");
+        assert!(unlisted.is_empty(), "{command} in {path} lacks {unlisted:?}");
     }
 }
 
