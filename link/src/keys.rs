@@ -1,6 +1,8 @@
 //! The key pair of a process: made, kept in a file of its own, and used. Ed25519 (RFC 8032).
 //!
-//!     dc-secret-key 1 SEED
+//! ```text
+//! dc-secret-key 1 SEED
+//! ```
 
 use crate::base32;
 use crate::fingerprint::Fingerprint;

@@ -1,7 +1,9 @@
 //! The peers file: who is who in a cluster. One line for each key that is trusted; what it does not name is nobody.
 //!
-//!     cluster CLUSTER
-//!     ROLE NAME FINGERPRINT [not-after=TIME] [owner=NAME]
+//! ```text
+//! cluster CLUSTER
+//! ROLE NAME FINGERPRINT [not-after=TIME] [owner=NAME]
+//! ```
 
 use crate::fingerprint::Fingerprint;
 use crate::guarded::{GuardError, Guarded, Secrecy, Stamp};

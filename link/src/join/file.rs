@@ -1,7 +1,9 @@
 //! The scheduler's file of join tokens: what is left of each is a hash, and whether it was used.
 //!
-//!     cluster CLUSTER
-//!     ID ROLE OWNER EXPIRES [not-after=TIME] [taken=FINGERPRINT] [joined=FINGERPRINT]
+//! ```text
+//! cluster CLUSTER
+//! ID ROLE OWNER EXPIRES [not-after=TIME] [taken=FINGERPRINT] [joined=FINGERPRINT]
+//! ```
 
 use super::{JoinRefused, JoinRequest, Joined, Token, TokenId};
 use crate::base32;

@@ -1,6 +1,8 @@
 //! A join token as it is handed over: whose cluster, which scheduler, and the secret.
 //!
-//!     dcjoin1.CLUSTER.SCHEDULER.SEED
+//! ```text
+//! dcjoin1.CLUSTER.SCHEDULER.SEED
+//! ```
 
 use super::{TokenId, token_key};
 use crate::base32;
