@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The packages whose programs and libraries the tests use.
-const PACKAGES: [&str; 4] = ["dcrun", "dcd", "dc-spool", "dcspool-capi"];
+const PACKAGES: [&str; 5] = ["dcrun", "dcd", "dcsched", "dc-spool", "dcspool-capi"];
 
 /// The project's directory.
 #[must_use]
