@@ -166,7 +166,12 @@ pub fn plan_only(
 ) -> Result<(JobRecord, Plan, Found), SetupError> {
     // A kernel that is not built yet is no hindrance: nothing is run.
     let program = job.kernel.first().map_or_else(|| PathBuf::from("job"), PathBuf::from);
-    let kernel = find_kernel(job, at).ok().and_then(|path| FileIdentity::of(&path).ok());
+    let path = find_kernel(job, at).ok();
+    let kernel = path.as_ref().and_then(|path| FileIdentity::of(path).ok());
+    // Nor is a launcher that is not installed here.
+    let launcher = path.and_then(|path| mpi::decide(job.mpi, &path, at).ok()?.launcher);
+    let gang_job = launcher.as_ref().map(|_| of_gang(job, machine)).transpose()?;
+    let job = gang_job.as_ref().unwrap_or(job);
     let is_there = kernel.is_some();
     let cwd = rank_directory(job, at)?;
     let merges = merge_targets(job, view, at)?;
@@ -180,13 +185,19 @@ pub fn plan_only(
         cwd,
         env: Vec::new(),
         limits: None,
-        options: options(job, view, ranks, merges),
+        options: JobOptions {
+            mpi: launcher.as_ref().map(|launcher| launcher.family),
+            ..options(job, view, ranks, merges)
+        },
         domain: None,
         subtasks,
     };
     let learning = is_there.then(|| Learning::look(&record, &found.topology, at));
     let mut spec = spec(&record, found.topology.clone());
     fit::fit(&mut spec, &record, machine.is_here())?;
+    if launcher.is_some() {
+        mpi::check_gang(&spec)?;
+    }
     // What other dcruns use says nothing of a machine that is only described.
     if machine.must_be_here().is_ok() {
         claim::look(&mut spec, &record, at);
