@@ -93,7 +93,15 @@ fn tell_usage(error: &clap::Error) -> u8 {
             let what: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
             let what =
                 what.join(" ").replace("the following required arguments were not provided:", "also needed:");
+            let given = match error.get(ContextKind::InvalidArg) {
+                Some(ContextValue::String(given)) => given.as_str(),
+                _ => "",
+            };
             let tip = match error.get(ContextKind::SuggestedArg) {
+                // What srun and mpirun take, each for something else.
+                _ if ["-N", "--nodes", "--ppn", "--ntasks-per-node"].contains(&given) => {
+                    "; there is one node: -n is all ranks".to_owned()
+                }
                 Some(ContextValue::String(like)) => format!("; did you mean {like}?"),
                 _ => String::new(),
             };
@@ -173,6 +181,12 @@ fn run(mut ready: Ready, view: View, events: Events, signals: Signals, began: In
     let plan = ready.plan.take();
     if view.verbosity > Verbosity::Quiet {
         ready.mpi_warning.iter().chain(&ready.openmp).for_each(|text| words::say(text));
+        let options = &ready.record.options;
+        if options.streams.result_stdout && options.merges.is_empty() && !view.keep {
+            words::say(
+                "--result stdout without --merge: after a success the results go with the job's files; --keep keeps them",
+            );
+        }
         if let Some(plan) = plan.as_ref().filter(|_| ready.has_costs) {
             show::balance::lines(plan, ready.record.subtasks.len()).iter().for_each(|text| words::say(text));
         }

@@ -17,11 +17,24 @@ pub enum SizeError {
 /// # Errors
 /// Another form, or too much.
 pub fn parse(text: &str) -> Result<u64, SizeError> {
+    parse_with(text, 20)
+}
+
+/// Reads a number of bytes: as [`parse`], but that a number without a unit is one of bytes.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_bytes(text: &str) -> Result<u64, SizeError> {
+    parse_with(text, 0)
+}
+
+fn parse_with(text: &str, shift_without_unit: u32) -> Result<u64, SizeError> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let shift = match unit.to_ascii_lowercase().as_str() {
+        "" => shift_without_unit,
         "k" | "kb" | "kib" => 10,
-        "" | "m" | "mb" | "mib" => 20,
+        "m" | "mb" | "mib" => 20,
         "g" | "gb" | "gib" => 30,
         "t" | "tb" | "tib" => 40,
         _ => return Err(SizeError::Form),
@@ -47,6 +60,12 @@ pub fn shown(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_without_a_unit() {
+        assert_eq!(["0", "512", "64M"].map(parse_bytes), [Ok(0), Ok(512), Ok(64 << 20)]);
+        assert_eq!(parse_bytes("-1"), Err(SizeError::Form));
+    }
 
     #[test]
     fn slurms_units() {

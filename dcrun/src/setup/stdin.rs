@@ -2,9 +2,9 @@
 //! attempt opens it anew. Nothing is taken from a terminal that was not asked for by name.
 
 use super::SetupError;
-use dc_model::SubtaskId;
 use dc_model::pattern::{Names, Pattern};
 use dc_model::wire::Source;
+use dc_model::{SubtaskId, size};
 use dc_spool::job::{Found, InputFrom, JobRecord};
 use nix::sys::stat::{SFlag, fstat};
 use nix::unistd::{Whence, isatty, lseek};
@@ -151,16 +151,8 @@ fn check_file(record: &JobRecord, pattern: &[u8]) -> Result<(), SetupError> {
 pub fn kept_bytes(given: Option<&std::ffi::OsStr>) -> Result<u64, SetupError> {
     let Some(given) = given else { return Ok(KEPT_BYTES) };
     let bad = || SetupError::StdinKeep { given: given.to_string_lossy().into_owned() };
-    let text = given.to_str().ok_or_else(bad)?;
-    let (number, shift) = match text.char_indices().last() {
-        Some((at, 'k' | 'K')) => (&text[..at], 10),
-        Some((at, 'm' | 'M')) => (&text[..at], 20),
-        Some((at, 'g' | 'G')) => (&text[..at], 30),
-        _ => (text, 0),
-    };
-    let plain = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    let number: u64 = number.parse().ok().filter(|_| plain).ok_or_else(bad)?;
-    number.checked_mul(1 << shift).filter(|bytes| *bytes <= KEPT_BYTES_MAX).ok_or_else(bad)
+    let bytes = given.to_str().and_then(|text| size::parse_bytes(text).ok());
+    bytes.filter(|bytes| *bytes <= KEPT_BYTES_MAX).ok_or_else(bad)
 }
 
 #[cfg(test)]
@@ -175,7 +167,7 @@ mod tests {
         assert_eq!(kept("0"), Some(0));
         assert_eq!(kept("5000"), Some(5000));
         assert_eq!((kept("2k"), kept("3M"), kept("1g")), (Some(2048), Some(3 << 20), Some(1 << 30)));
-        for bad in ["", "k", "-1", "1.5M", "1T", "99999999999G", "1 M"] {
+        for bad in ["", "k", "-1", "1.5M", "99999999T", "99999999999G", "1 M"] {
             assert_eq!(kept(bad), None, "{bad}");
         }
     }
