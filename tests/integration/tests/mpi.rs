@@ -139,7 +139,7 @@ fn without_its_launcher_it_is_refused_and_with_none_it_is_alone() {
         assert_eq!(alone.out().lines().filter(|line| line.ends_with(" of 1")).count(), 2, "{}", mpi.name);
         alone.says_in_a_line(&["is an MPI program", "know nothing of each other"]);
         let crowd = place.dcrun("-n 4096").arg(&mpi.kernel).run().ends_with(125);
-        crowd.says_in_a_line(&["4096 ranks", "4096 cores at once", "--oversubscribe"]);
+        crowd.says_in_a_line(&["4,096 ranks", "4,096 cores at once", "--oversubscribe"]);
     }
 }
 

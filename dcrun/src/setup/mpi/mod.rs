@@ -9,7 +9,7 @@ mod room;
 
 use super::Surroundings;
 use crate::request::Mpi;
-use crate::show::amount::counted;
+use crate::show::amount::{count, counted};
 use dc_model::{MpiFamily, exit, size};
 use recognise::{Kind, recognise};
 pub use room::check_gang;
@@ -60,9 +60,10 @@ pub enum MpiError {
     },
     /// Its ranks would not all run at once.
     #[error(
-        "an MPI job of {} with {} each needs {needed} cores at once, but this process may use \
+        "an MPI job of {} with {} each needs {} cores at once, but this process may use \
          {allowed}; ask for fewer with -n or -c, or let ranks share cores with --oversubscribe",
-        counted(u64::from(*ranks), "rank", "ranks"), counted(u64::from(*cores), "core", "cores")
+        counted(u64::from(*ranks), "rank", "ranks"), counted(u64::from(*cores), "core", "cores"),
+        count(*needed)
     )]
     Cores {
         /// Ranks.
