@@ -2,7 +2,7 @@
 //! then the job is gone on with. Each time the result is that of an undisturbed run, nothing is left running, and no
 //! file is left that is not the user's. Counts are printed.
 //!
-//! All calls are many: a usual test run takes every `DC_EVERY`-th (17), beginning at a random one; `make trust` takes
+//! All calls are many: a usual test run takes every `DC_EVERY`-th (41), beginning at a random one; `make trust` takes
 //! all.
 
 use dc_integration::random::Random;
@@ -17,7 +17,7 @@ const CALLS_MAX: usize = 20_000;
 const SUBTASKS: u64 = 3;
 
 fn stride() -> usize {
-    std::env::var("DC_EVERY").ok().and_then(|text| text.parse().ok()).unwrap_or(17)
+    std::env::var("DC_EVERY").ok().and_then(|text| text.parse().ok()).unwrap_or(41)
 }
 
 fn expected() -> Vec<u8> {
