@@ -145,7 +145,8 @@ fn a_resume_appends() {
             assert!(all.contains(&format!("end {subtask}\n")), "{name}: {all}");
         }
         assert!(all.contains("0 of 1\nend 0\n"), "of the first run: {all}");
-        assert!(all.matches("1 of ").count() >= 4, "nothing of any attempt is gone: {all}");
+        // The runs between may have been killed before it was their turn: what was not yet on disk is run again.
+        assert!(all.matches("1 of ").count() >= 2, "nothing of the first run is gone: {all}");
         assert!(all.contains("-- dcrun: subtask 1, attempt "), "{all}");
         assert!(!text(&place, &names[0]).contains("earlier"), "truncated at the first opening: {all}");
     }
