@@ -16,8 +16,17 @@ impl Shown {
     /// When a line has no label.
     #[must_use]
     pub fn by_rank(finished: &Finished) -> BTreeMap<u32, Self> {
+        Self::by_rank_in(&finished.out())
+    }
+
+    /// Each rank's, from labelled output that is elsewhere.
+    ///
+    /// # Panics
+    /// When a line has no label.
+    #[must_use]
+    pub fn by_rank_in(text: &str) -> BTreeMap<u32, Self> {
         let mut ranks = BTreeMap::<u32, Self>::new();
-        for line in finished.out().lines() {
+        for line in text.lines() {
             let (rank, text) = line.split_once(": ").unwrap_or_else(|| panic!("no label: {line:?}"));
             let rank = rank.trim().parse().unwrap_or_else(|e| panic!("{line:?}: {e}"));
             ranks.entry(rank).or_default().lines.push(text.to_owned());
