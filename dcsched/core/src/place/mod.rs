@@ -1,9 +1,10 @@
 //! Which cores and how much memory a launch gets: what a node has of them, and who has it now.
 //!
-//! Least loaded cores first, and of those the ones that are least crowded by other jobs of the host; then one L3 where the request fits, else one NUMA domain, else as few domains as possible;
-//! among those that fit, the domain whose running cells a core stay lowest, then the L3 with the fewest running cells a
-//! core (heavy subtasks keep apart), then the lowest logical index. Where memory is asked for, a domain must have
-//! enough of it left. The choice is in `choose.rs`, memory in `memory.rs`.
+//! Least loaded cores first, and of those the ones that are least crowded by other jobs of the host; then one L3 where
+//! the request fits, else one NUMA domain, else as few domains as possible; among those that fit, the domain whose
+//! running cells a core stay lowest, then the L3 with the fewest running cells a core (heavy subtasks keep apart), then
+//! the lowest logical index. Where memory is asked for, a domain must have enough of it left. The choice is in
+//! `choose.rs`, memory in `memory.rs`.
 
 mod choose;
 mod memory;
