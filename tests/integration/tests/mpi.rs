@@ -2,7 +2,7 @@
 //! and resumed whole; and launchers that do not do what they are to do.
 
 use dc_integration::run::Ask;
-use dc_integration::{Scratch, mpi_fixture};
+use dc_integration::{Scratch, mpi_fixture, process, wait};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -216,13 +216,14 @@ fn whoever_is_killed_the_result_is_the_same() {
             let first = format!("--keep --spool {}", dir.display());
             let running = gang(&place, &mpi, &first).env("SLOW_MS", "40").start();
             // From before the launcher until the last steps.
-            std::thread::sleep(std::time::Duration::from_millis(random(600)));
+            let moment = std::time::Duration::from_millis(random(600));
+            let _ = wait::within(moment, || (!process::lives(running.pid())).then_some(()));
             let mut family = place.alive();
             family.retain(|process| process.pid != std::process::id() as i32);
             let victim = family.get(random(family.len().max(1) as u64) as usize).cloned();
             println!("{} round {round}: {victim:?} of {}", mpi.name, family.len());
             if let Some(victim) = victim {
-                dc_integration::process::signal(victim.pid, nix::sys::signal::Signal::SIGKILL);
+                process::signal(victim.pid, nix::sys::signal::Signal::SIGKILL);
             }
             let ended = running.finish();
             let mut out = ended.out();
