@@ -2,6 +2,7 @@
 //! Bytes in, values out: there is no I/O here, and nothing that knows a process or a file.
 
 pub mod bind;
+pub mod cluster;
 pub mod codec;
 pub mod cost;
 pub mod cpuset;

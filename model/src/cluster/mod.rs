@@ -1,0 +1,32 @@
+//! What the processes of a cluster say to each other: dcd and dcsched ([`node`]), commands and dcsched ([`client`]).
+//! Data between nodes and commands never passes through dcsched; its messages are dcd's own.
+//!
+//! A message is a kind (u8) and a body, little-endian, in a frame of dc-link's. Which side may send which kind, and how
+//! long its body may be, is in the tables [`node::FROM_NODE`], [`node::TO_NODE`], [`client::FROM_CLIENT`] and
+//! [`client::TO_CLIENT`]. Both sides say [`VERSION`] in dc-link's greeting; another one is refused there.
+
+pub mod client;
+mod lists;
+pub mod node;
+mod rows;
+mod wants;
+
+pub use client::{FromClient, ToClient};
+pub use node::{FromNode, ToNode};
+pub use rows::{JobRow, NodeRow, NodeState, SubtaskRow};
+pub use wants::{NodeWants, Wants};
+
+/// The version of all these messages.
+pub const VERSION: u16 = 1;
+
+/// A kind of message: its number, its name, and the longest body it may have, in bytes.
+pub type Kind = (u8, &'static str, usize);
+
+/// The longest submission, in bytes: a job record with its subtasks.
+pub const SUBMIT_BYTES_MAX: usize = 15 << 20;
+
+/// The longest name of a node, in bytes.
+pub const NODE_NAME_BYTES_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests;
