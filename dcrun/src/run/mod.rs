@@ -24,13 +24,14 @@ use crate::report::Account;
 use crate::request::{Verbosity, View};
 use crate::setup::learned::Learning;
 use crate::setup::plan;
-use crate::setup::{Claimed, Launcher, Ready};
+use crate::setup::{Claimed, Ready};
 use dc_model::wire::{FromStarter, Hello};
 use dc_model::{Domain, Record, StopReason, Tick};
 use dc_spool::files::Dir;
 use dc_spool::job::JobRecord;
 use dc_spool::progress::Slots;
 use dc_spool::spool::Spool;
+use dcsched_brief::GangLauncher;
 use dcsched_core::job::{Action, Event, Job};
 use input::Input;
 use journal::Journal;
@@ -79,7 +80,7 @@ pub struct Run {
     named_spool: bool,
     stdin_missed: bool,
     /// What launches the ranks of a gang.
-    launcher: Option<Launcher>,
+    launcher: Option<GangLauncher>,
 
     began: Instant,
     events: VecDeque<Event>,

@@ -5,14 +5,12 @@ use super::merge::{Failed, Merge, parts};
 use super::neighbours::Telling;
 use super::starter::Link;
 use super::{Notice, Run};
-use crate::request::Verbosity;
-use dc_model::wire::{FromStarter, Gang, Launch, ToStarter};
+use dc_model::wire::{FromStarter, ToStarter};
 use dc_model::{Attempt, LaunchStage, Outcome, Rank, Record, Restart, StopReason, SubtaskId, exit};
+use dcsched_brief::launch;
 use dcsched_core::job::{Action, Event, Member};
-use dcsched_core::place::Placement;
 use nix::sys::signal::Signal;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt;
 
 /// How much input may wait on its way to the starter, with decisions behind it.
 const INPUT_UNSENT_BYTES_MAX: usize = 1 << 20;
@@ -24,12 +22,13 @@ impl Run {
             Action::Append { seq, record } => self.append(seq, record),
             Action::Sync => self.sync_now = !self.discards,
             Action::Launch { subtask, attempt, rank, placement, before, after } => {
-                let Some(launch) = self.launch_of(subtask, attempt, rank, &placement, before) else { return };
+                let launch = launch(&self.record, subtask, attempt, rank, &placement, before, after);
+                let Some(launch) = launch else { return };
                 self.on_launching();
                 if self.refuse_without_input(subtask, attempt) {
                     return;
                 }
-                self.send(&ToStarter::Launch(Box::new(Launch { after, ..launch })));
+                self.send(&ToStarter::Launch(Box::new(launch)));
             }
             Action::LaunchGang { attempt, members, before } => {
                 self.on_launching();
@@ -51,31 +50,6 @@ impl Run {
         }
     }
 
-    /// What the starter is told of one attempt.
-    fn launch_of(
-        &self,
-        subtask: SubtaskId,
-        attempt: Attempt,
-        rank: Rank,
-        placement: &Placement,
-        before: Option<Restart>,
-    ) -> Option<Launch> {
-        let what = self.record.subtasks.get(subtask)?;
-        Some(Launch {
-            subtask,
-            attempt,
-            rank,
-            cores: placement.threads,
-            cpus: placement.cpus.clone(),
-            numa: placement.numa,
-            cells: what.cells,
-            block: what.block,
-            args: what.args.clone(),
-            before,
-            after: None,
-        })
-    }
-
     /// The rank that a subtask of a gang belongs to.
     pub(super) fn rank_of_gang(&self, subtask: SubtaskId) -> Rank {
         let spec = self.job.spec();
@@ -86,17 +60,7 @@ impl Run {
 
     fn launch_gang(&mut self, attempt: Attempt, members: &[Member], before: Option<Restart>) {
         let Some(launcher) = &self.launcher else { return };
-        let of_member = |member: &Member| {
-            let of = |id: &SubtaskId| self.launch_of(*id, attempt, member.rank, &member.placement, before);
-            member.subtasks.iter().filter_map(of).collect()
-        };
-        let gang = Gang {
-            family: launcher.family,
-            launcher: launcher.path.as_os_str().as_bytes().to_vec(),
-            timeout_ms: u64::try_from(launcher.timeout.as_millis()).unwrap_or(u64::MAX),
-            verbose: self.view.verbosity == Verbosity::Verbose,
-            ranks: members.iter().map(of_member).collect(),
-        };
+        let gang = dcsched_brief::gang(&self.record, launcher, attempt, members, before);
         self.send(&ToStarter::Gang(Box::new(gang)));
     }
 

@@ -1,6 +1,7 @@
 //! The environment that all ranks share: dcrun's own, without what an outer job told its ranks about themselves.
 //! The table here is the one list of what is left out.
 
+use dcsched_brief::OPENMP;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
@@ -119,9 +120,6 @@ const STRIPPED_IN_RANK: &[(&str, &[&str])] = &[
 /// What stays although [`STRIPPED`] has it: settings that a user makes.
 const KEPT: &[&str] = &["PMIX_MCA_*"];
 
-/// What dc sets to match a rank's cores. All three together come from an outer dcrun when its rank is told too.
-pub const OPENMP: [&str; 3] = ["OMP_NUM_THREADS", "OMP_PLACES", "OMP_PROC_BIND"];
-
 /// What is left of an environment for the ranks of a new job.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Environment {
@@ -139,6 +137,7 @@ pub fn strip(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Environmen
     let mut vars: Vec<_> = vars.into_iter().collect();
     let has = |name: &str, vars: &[(OsString, OsString)]| vars.iter().any(|(n, _)| n == name);
     let is_in_rank = has("DC_RANK", &vars) && has("DC_CPUS", &vars);
+    // All three together come from an outer dcrun.
     if is_in_rank && OPENMP.iter().all(|name| has(name, &vars)) {
         vars.retain(|(name, _)| !OPENMP.iter().any(|own| name == own));
     }

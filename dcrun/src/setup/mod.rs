@@ -20,21 +20,19 @@ mod work;
 pub use claim::Claimed;
 pub use error::SetupError;
 pub use machine::{Crew, Machine};
-pub use mpi::Launcher;
 pub use new::{new, plan_only};
 pub use past::read_account;
 pub use resume::{Resumption, resume};
 
 use crate::report::Account;
-use crate::request::View;
-use dc_model::pattern::Pattern;
-use dc_model::wire::{Hello, OpenMp, Sink, Source, StreamPlan};
-use dc_model::{Domain, Limits, Subtask, Topology};
-use dc_spool::job::{DomainKind, JobRecord, OutputTo};
+use crate::request::{Verbosity, View};
+use dc_model::wire::{Hello, Source};
+use dc_model::{Domain, Limits};
+use dc_spool::job::JobRecord;
 use dc_spool::journal::Writer;
 use dc_spool::spool::Spool;
-use dcsched_core::job::{Job, JobSpec, Need};
-use dcsched_core::place::{Bind, count_units};
+use dcsched_brief::{GangLauncher, Manner, leaves_openmp, wants_user};
+use dcsched_core::job::Job;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -103,7 +101,7 @@ pub struct Ready {
     /// Which CPUs it uses, and who else does.
     pub claimed: Claimed,
     /// What launches its ranks, where they are a gang.
-    pub launcher: Option<Launcher>,
+    pub launcher: Option<GangLauncher>,
     /// A line about its MPI.
     pub mpi_warning: Option<String>,
     /// An OpenMP variable that the user has set against the cores of a rank.
@@ -119,101 +117,22 @@ pub fn mpi_list(kernel: Option<&OsStr>, at: &Surroundings) -> Result<Vec<String>
     Ok(mpi::list(program.as_deref(), at))
 }
 
-/// What the core is told.
-fn spec(record: &JobRecord, topology: Topology) -> JobSpec {
-    let options = &record.options;
-    let need =
-        |subtask: &Subtask| Need { cells: subtask.cells, cores: subtask.cores, mem_bytes: subtask.mem_bytes };
-    let needs: Vec<_> = record.subtasks.iter().map(need).collect();
-    let bind = options.bind.clone().unwrap_or_default();
-    let ranks_per_core = match bind {
-        _ if !options.oversubscribe => 1,
-        // Entries may overlap as they like.
-        Bind::Fixed(_) => options.ranks,
-        _ => {
-            let cores_most = needs.iter().map(|need| need.cores).max().unwrap_or(1);
-            let wanted = u64::from(options.ranks) * u64::from(cores_most);
-            let cores = u64::from(count_units(&topology, &bind).max(1));
-            u32::try_from(wanted.div_ceil(cores)).unwrap_or(u32::MAX).max(1)
-        }
-    };
-    JobSpec {
-        needs,
-        ranks: options.ranks,
-        restarts: options.restarts,
-        restart_on: options.failure.restart_on,
-        keep_going: options.keep_going,
-        gang: options.mpi.is_some(),
-        merge: !options.merges.is_empty(),
-        topology,
-        bind,
-        distribution: options.distribution,
-        ranks_per_core,
-        crowd: Vec::new(),
-        memory_max_bytes: None,
-    }
-}
-
-/// The starter's first message.
-fn hello(record: &JobRecord, spool: &Spool, view: &View, openmp: bool, stdin: Source) -> Hello {
-    let mut env = record.env.clone();
-    let mut set = |name: &str, value: &[u8]| env.push([name.as_bytes(), b"=", value].concat());
-    set("DC_JOB_NAME", record.name.as_bytes());
-    set("DC_SUBTASKS_TOTAL", record.subtasks.len().to_string().as_bytes());
-    if let Some(domain) = &record.domain {
-        set("DC_DOMAIN", domain.file.path.as_os_str().as_bytes());
-        let kind = if domain.kind == DomainKind::Mask { "mask" } else { "weights" };
-        set("DC_DOMAIN_KIND", kind.as_bytes());
-        set("DC_GRID", format!("{} {}", domain.nx, domain.ny).as_bytes());
-    }
-    Hello {
-        job: record.uuid,
-        spool: spool.path().as_os_str().as_bytes().to_vec(),
-        cwd: record.cwd.as_os_str().as_bytes().to_vec(),
-        program: record.kernel.path.as_os_str().as_bytes().to_vec(),
-        argv: record.argv.clone(),
-        env,
-        ranks: record.options.ranks,
+/// How this run's ranks are treated.
+fn manner(record: &JobRecord, view: &View, launcher: Option<&mpi::Launcher>, stdin: Source) -> Manner {
+    Manner {
         grace_ms: view.grace().as_millis() as u64,
-        openmp: match &record.options.bind {
-            _ if !openmp => OpenMp::Untold,
-            Some(Bind::Numa | Bind::Socket) => OpenMp::OnePlace,
-            _ => OpenMp::Places,
-        },
-        streams: StreamPlan {
-            unbuffered: view.unbuffered,
-            label: view.label,
-            lanes_are_subtasks: record.options.ranks == record.subtasks.len(),
-            fresh: false,
-            ..streams(record, stdin)
-        },
-        limits: None,
+        unbuffered: view.unbuffered,
+        label: view.label,
+        openmp: leaves_openmp(record),
+        user: if wants_user(record, &stdin) { user() } else { Vec::new() },
+        stdin,
+        launcher: launcher.map(|launcher| GangLauncher {
+            family: launcher.family,
+            path: launcher.path.as_os_str().as_bytes().to_vec(),
+            timeout_ms: u64::try_from(launcher.timeout.as_millis()).unwrap_or(u64::MAX),
+            verbose: view.verbosity == Verbosity::Verbose,
+        }),
     }
-}
-
-/// What was asked for of streams, as the starter is told.
-fn streams(record: &JobRecord, stdin: Source) -> StreamPlan {
-    let asked = &record.options.streams;
-    let sink = |to: &Option<OutputTo>| match to {
-        None => Sink::Dcrun,
-        Some(OutputTo::Nowhere) => Sink::Null,
-        Some(OutputTo::File(pattern)) => Sink::File(pattern.clone()),
-    };
-    let stdout = if asked.result_stdout { Sink::Result } else { sink(&asked.stdout) };
-    let stderr = sink(&asked.stderr);
-    let patterns = [&stdout, &stderr].into_iter().filter_map(|sink| match sink {
-        Sink::File(pattern) => Some(pattern),
-        _ => None,
-    });
-    let input = match &stdin {
-        Source::File(pattern) => Some(pattern),
-        _ => None,
-    };
-    // Asked for only where it is wanted: it may have to come from afar.
-    let wants_user =
-        patterns.chain(input).filter_map(|text| Pattern::parse(text).ok()).any(|pattern| pattern.has_user());
-    let user = if wants_user { user() } else { Vec::new() };
-    StreamPlan { stdout, stderr, stdin, name: record.name.as_bytes().to_vec(), user, ..StreamPlan::default() }
 }
 
 /// The user's name, or number where it has none.
@@ -221,12 +140,4 @@ fn user() -> Vec<u8> {
     let uid = nix::unistd::getuid();
     let found = nix::unistd::User::from_uid(uid).ok().flatten();
     found.map_or_else(|| uid.to_string(), |user| user.name).into_bytes()
-}
-
-/// Whether the environment a job was started with leaves OpenMP to dc.
-fn leaves_openmp(record: &JobRecord) -> bool {
-    let sets = |var: &[u8]| {
-        environment::OPENMP.iter().any(|name| var.starts_with(&[name.as_bytes(), b"="].concat()))
-    };
-    !record.env.iter().any(|var| sets(var))
 }

@@ -7,9 +7,7 @@ use super::machine::Machine;
 use super::place_of_files::{default_directory, name_of_kernel};
 use super::plan::{Plan, predict, predict_roughly};
 use super::work::{Made, make};
-use super::{
-    Ready, SetupError, Surroundings, claim, fit, hello, kernel, leaves_openmp, merge_target, mpi, spec, stdin,
-};
+use super::{Ready, SetupError, Surroundings, claim, fit, kernel, manner, merge_target, mpi, stdin};
 use crate::report::Account;
 use crate::request::{NewJob, View, Work};
 use crate::show::amount::counted;
@@ -20,6 +18,7 @@ use dc_spool::job::{FailurePolicy, JobOptions, JobRecord, StreamOptions};
 use dc_spool::spool::{Spool, SpoolError};
 use dcd::starter::compat::ASKED as COMPAT_ENV;
 use dcd::topology::Found;
+use dcsched_brief::{hello, spec};
 use dcsched_core::job::Job;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -126,9 +125,10 @@ impl Settled<'_> {
             None => known
                 .and_then(|known| predict_roughly(&spec, (0..record.subtasks.len()).map(SubtaskId), known)),
         };
+        let manner = manner(&record, view, mpi.launcher.as_ref(), input);
         Ok(Ready {
             hello: {
-                let mut hello = hello(&record, &spool, view, leaves_openmp(&record), input);
+                let mut hello = hello(&record, spool.path(), &manner);
                 hello.streams.fresh = true;
                 hello
             },
@@ -147,7 +147,7 @@ impl Settled<'_> {
             stdin_kept_bytes,
             stdin_missed: false,
             claimed,
-            launcher: mpi.launcher,
+            launcher: manner.launcher,
             mpi_warning: mpi.warning,
             openmp: openmp_against_cores(&environment, job.cores),
         })

@@ -3,9 +3,7 @@
 use super::learned::Learning;
 use super::machine::Machine;
 use super::plan::predict_roughly;
-use super::{
-    Ready, SetupError, Surroundings, claim, fit, hello, kernel, leaves_openmp, mpi, spec, stdin, work,
-};
+use super::{Ready, SetupError, Surroundings, claim, fit, kernel, manner, mpi, stdin, work};
 use crate::report::Account;
 use crate::request::{Verbosity, View, check_warning};
 use dc_model::SubtaskId;
@@ -13,6 +11,7 @@ use dc_model::domain::{Domain, Meaning};
 use dc_spool::hash::FileIdentity;
 use dc_spool::job::{DomainKind, JobRecord};
 use dc_spool::spool::{Resumed, Spool, SpoolError};
+use dcsched_brief::{hello, spec};
 use dcsched_core::job::{Job, JobPhase};
 use std::path::Path;
 
@@ -79,7 +78,8 @@ pub fn resume(
     dcd::sweep::sweep_job(record.uuid).map_err(SetupError::system("end what the job's last run left"))?;
     let crew = machine.crew(record.options.ranks, record.uuid)?;
     let writer = spool.next_epoch(&replay)?;
-    let mut hello = hello(&record, &spool, view, leaves_openmp(&record), input);
+    let manner = manner(&record, view, launcher.as_ref(), input);
+    let mut hello = hello(&record, spool.path(), &manner);
     // Where they are the present ones the starter has them already.
     hello.limits = record.limits.clone().filter(|limits| *limits != at.limits);
     let mut account = Account::new(&record.subtasks);
@@ -107,7 +107,7 @@ pub fn resume(
         stdin_kept_bytes,
         stdin_missed,
         claimed,
-        launcher,
+        launcher: manner.launcher,
         mpi_warning: None,
         openmp: None,
     })))

@@ -120,6 +120,19 @@ fn get_source(r: &mut Reader<'_>) -> Result<Source, DecodeError> {
 }
 
 impl Source {
+    /// Appends it.
+    pub fn encode(&self, w: &mut Writer) {
+        put_source(w, self);
+    }
+
+    /// Takes one.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        get_source(r)
+    }
+
     /// Whether dcrun sends this subtask's.
     #[must_use]
     pub fn relays(&self, subtask: SubtaskId) -> bool {
