@@ -192,7 +192,7 @@ pub enum ToClient {
         /// One line: what, where, what to do.
         text: String,
     },
-    /// The answer to [`FromClient::Attach`]: what the job is. Its decisions follow.
+    /// The answer to [`FromClient::Attach`]: what the job is, and its state. The decisions after it follow.
     Attached {
         /// The request.
         request: u64,
@@ -202,6 +202,11 @@ pub enum ToClient {
         wants: Box<Wants>,
         /// Its job record; empty where the follower has decisions already.
         record: Vec<u8>,
+        /// The last decision that `state` holds; where `state` is empty, the follower's own.
+        seq: u64,
+        /// The job's durable state, as dcsched-core writes it; empty where the decisions that the follower lacks are
+        /// sent one by one.
+        state: Vec<u8>,
     },
     /// Decisions of a job, as they were made.
     Records {
@@ -456,11 +461,13 @@ impl ToClient {
                 w.u8(*status);
                 put_text(w, text);
             }
-            Self::Attached { request, id, wants, record } => {
+            Self::Attached { request, id, wants, record, seq, state } => {
                 w.u64(*request);
                 w.u64(*id);
                 wants.encode(w);
                 w.bytes(record);
+                w.u64(*seq);
+                w.bytes(state);
             }
             Self::Records { job, first_seq, records, durable_seq } => {
                 w.raw(&job.0);
@@ -536,6 +543,8 @@ impl ToClient {
                 id: r.u64()?,
                 wants: Box::new(Wants::decode(r)?),
                 record: r.bytes()?.to_vec(),
+                seq: r.u64()?,
+                state: r.bytes()?.to_vec(),
             },
             _ => return Err(DecodeError::Unknown("message")),
         };

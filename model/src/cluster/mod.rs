@@ -8,11 +8,13 @@
 pub mod client;
 mod lists;
 pub mod node;
+mod record;
 mod rows;
 mod wants;
 
 pub use client::{FromClient, ToClient};
 pub use node::{FromNode, ToNode};
+pub use record::ClusterRecord;
 pub use rows::{JobRow, NodeRow, NodeState, SubtaskRow};
 pub use wants::{NodeWants, Wants};
 

@@ -138,7 +138,7 @@ fn to_client() -> Vec<ToClient> {
         ToClient::Jobs { request: 1, jobs: vec![job], last: true },
         ToClient::Subtasks { request: 1, subtasks: vec![subtask], last: false },
         ToClient::Text { request: 1, text: "yes".into() },
-        ToClient::Attached { request: 1, id: 2, wants: wants(), record: vec![3] },
+        ToClient::Attached { request: 1, id: 2, wants: wants(), record: vec![3], seq: 4, state: vec![5] },
     ]
 }
 
