@@ -19,6 +19,7 @@ fn wants() -> Box<Wants> {
         },
         time_limit_ns: Some(5),
         detached: true,
+        keep: true,
         brief: vec![1, 2],
     })
 }

@@ -30,6 +30,8 @@ pub struct Wants {
     pub time_limit_ns: Option<u64>,
     /// It goes on without a command attached (`--detach`).
     pub detached: bool,
+    /// Nodes keep their directories of it after its end (`--keep`).
+    pub keep: bool,
     /// What dcrun's view adds to the starters' Hello: dcsched-brief's bytes, with a version of their own.
     pub brief: Vec<u8>,
 }
@@ -43,6 +45,7 @@ impl Wants {
         w.u8(u8::from(nodes.exclusive));
         put_option(w, self.time_limit_ns, |w, ns| w.u64(ns));
         w.u8(u8::from(self.detached));
+        w.u8(u8::from(self.keep));
         w.bytes(&self.brief);
     }
 
@@ -58,6 +61,7 @@ impl Wants {
             },
             time_limit_ns: get_option(r, Reader::u64)?,
             detached: r.bool()?,
+            keep: r.bool()?,
             brief: r.bytes()?.to_vec(),
         })
     }

@@ -198,6 +198,11 @@ pub enum Action {
         /// Its number.
         node: NodeId,
     },
+    /// A node's lease has ended though its connection is there: close that, so that it registers again.
+    Disconnect {
+        /// Which node.
+        node: NodeId,
+    },
     /// The lease of a node counts from the sending of this heartbeat.
     Lease {
         /// Which node.
