@@ -53,7 +53,7 @@ pub(crate) fn lock(directory: &Path) -> Flock<File> {
 }
 
 /// `target/debug` for `target/debug/deps/launch-0123`.
-fn beside_this_test() -> PathBuf {
+pub(crate) fn beside_this_test() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let deps = test.parent().unwrap();
     let directory = if deps.ends_with("deps") { deps.parent().unwrap() } else { deps };

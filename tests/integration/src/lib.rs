@@ -4,6 +4,7 @@
 pub mod commands;
 pub mod events;
 pub mod fixtures;
+pub mod hosts;
 pub mod memory_group;
 pub mod npy;
 pub mod process;

@@ -19,6 +19,12 @@ impl Random {
         Self { seed, state: seed }
     }
 
+    /// From this seed.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        Self { seed, state: seed }
+    }
+
     /// The seed.
     #[must_use]
     pub fn seed(&self) -> u64 {
