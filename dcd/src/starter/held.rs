@@ -38,6 +38,7 @@ impl Starter {
         let Made { it: pid, ends, strings } = made;
         let streams = ends.streams;
         self.launcher.keep(pid, strings.into_iter().flatten());
+        self.streams.hold(streams);
         self.table.set_process(key, Process { pid, since: Instant::now(), streams });
         self.maybe_freeze(key);
         true
@@ -88,6 +89,7 @@ impl Starter {
         let Some(Fate::Executed(launched, since)) = self.launcher.fate(pid) else { return false };
         if let Some(process) = self.table.get_mut(key).and_then(|entry| entry.process.as_mut()) {
             process.since = since;
+            self.streams.let_go(process.streams, &mut self.output);
         }
         self.on_launched(key, &launched);
         self.launcher.forget(pid);

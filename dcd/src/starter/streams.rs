@@ -28,6 +28,10 @@ new_key_type! {
 /// How much longer a stream is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
+    /// Its process is held before its exec, and may never come to it: its end is nobody's yet.
+    Held,
+    /// The same, and it has come to its end.
+    HeldOver,
     /// As long as its rank runs.
     Open,
     /// Its rank has ended: until its end, or the timer.
@@ -110,6 +114,38 @@ impl Streams {
         keys.into_iter().flatten().for_each(|key| drop(self.take(key)));
     }
 
+    /// Their process is held: until it has executed their end is not told, since another process may be made in its place.
+    pub fn hold(&mut self, keys: [Option<StreamKey>; 2]) {
+        for key in keys.into_iter().flatten() {
+            if let Some(stream) = self.streams.get_mut(key) {
+                stream.phase = Phase::Held;
+            }
+        }
+    }
+
+    /// Their process has executed: they are a rank's from now on.
+    pub fn let_go(&mut self, keys: [Option<StreamKey>; 2], out: &mut OutputSocket) {
+        for key in keys.into_iter().flatten() {
+            let Some(stream) = self.streams.get_mut(key) else { continue };
+            match stream.phase {
+                Phase::Held => stream.phase = Phase::Open,
+                Phase::HeldOver => self.close(key, out),
+                Phase::Open | Phase::Draining | Phase::Owed => {}
+            }
+        }
+    }
+
+    /// At its end. Of one that is held nothing is told yet, nor does epoll tell it again.
+    fn on_end(&mut self, key: StreamKey, out: &mut OutputSocket) {
+        match self.streams.get_mut(key) {
+            Some(stream) if matches!(stream.phase, Phase::Held | Phase::HeldOver) => {
+                stream.phase = Phase::HeldOver;
+                let _ = self.epoll.delete(&stream.pipe);
+            }
+            _ => self.close(key, out),
+        }
+    }
+
     /// Takes one out. A child that is held has a copy of its pipe until it comes to close that: without a word to epoll
     /// its end would be told all the while.
     fn take(&mut self, key: StreamKey) -> Option<Stream> {
@@ -150,6 +186,7 @@ impl Streams {
         out: &mut OutputSocket,
         timers: &mut Timers,
     ) {
+        self.let_go([Some(key), None], out);
         // Mostly its end is there already, behind what it last said.
         for _ in 0..2 {
             if !out.is_full() {
@@ -177,13 +214,13 @@ impl Streams {
         let Some(stream) = self.streams.get_mut(key) else { return };
         let room = match stream.phase {
             Phase::Owed => stream.owed_bytes.min(READ_BYTES),
-            Phase::Open | Phase::Draining => READ_BYTES,
+            Phase::Held | Phase::HeldOver | Phase::Open | Phase::Draining => READ_BYTES,
         };
         let bytes = match read(&stream.pipe, &mut self.scratch[..room]) {
-            Ok(0) => return self.close(key, out),
+            Ok(0) => return self.on_end(key, out),
             Ok(bytes) => bytes,
             Err(Errno::EAGAIN | Errno::EINTR) => return,
-            Err(_) => return self.close(key, out),
+            Err(_) => return self.on_end(key, out),
         };
         let Stream { subtask, attempt, rank, stderr, .. } = *stream;
         let mut pass_on = |piece: &[u8]| {
@@ -207,3 +244,7 @@ impl Streams {
         out.push(&Output { subtask, attempt, rank, stderr, last: true, bytes });
     }
 }
+
+#[cfg(test)]
+#[path = "streams_tests.rs"]
+mod tests;
