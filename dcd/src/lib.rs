@@ -11,5 +11,6 @@ pub mod process;
 pub mod shim;
 pub mod spawn;
 pub mod starter;
+pub mod starters;
 pub mod sweep;
 pub mod topology;

@@ -3,6 +3,7 @@
 use crate::process::calls::{End, Whose, peek, reap, reap_blocking, signal_process};
 use crate::process::tag;
 use crate::starter::{CONTROL, OUTPUT, PROGRESS};
+use crate::starters::{FIRST_LEASE_WORD, SERVE_WORD};
 use dc_model::JobUuid;
 use nix::libc;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
@@ -14,6 +15,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use thiserror::Error;
 
 /// The program's file name.
@@ -133,6 +135,12 @@ fn try_spawn(exe: &Path, sources: &[(OwnedFd, i32)], job: JobUuid) -> nix::Resul
     for (source, number) in sources {
         actions.add_dup2(source.as_raw_fd(), *number)?;
     }
+    let attributes = attributes()?;
+    posix_spawn(exe, &actions, &attributes, &[c_string(exe.as_os_str())?], &environment(job, None))
+}
+
+/// A session of its own, an empty signal mask, no signal ignored.
+fn attributes() -> nix::Result<PosixSpawnAttr> {
     let mut attributes = PosixSpawnAttr::init()?;
     let session = PosixSpawnFlags::from_bits_retain(i32::from(libc::POSIX_SPAWN_SETSID));
     attributes.set_flags(
@@ -141,17 +149,55 @@ fn try_spawn(exe: &Path, sources: &[(OwnedFd, i32)], job: JobUuid) -> nix::Resul
     attributes.set_sigmask(&SigSet::empty())?;
     // What dcrun's caller ignores would be ignored by every rank: a kernel could not be stopped by SIGTERM.
     attributes.set_sigdefault(&SigSet::all())?;
-    let name = CString::new(exe.as_os_str().as_bytes()).map_err(|_| nix::errno::Errno::EINVAL)?;
-    posix_spawn(exe, &actions, &attributes, &[name], &environment(job))
+    Ok(attributes)
 }
 
-/// This process's environment, with the job's tag in the place of one that an outer job may have left there.
-fn environment(job: JobUuid) -> Vec<CString> {
+fn c_string(text: &OsStr) -> nix::Result<CString> {
+    CString::new(text.as_bytes()).map_err(|_| nix::errno::Errno::EINVAL)
+}
+
+/// Starts one that serves a directory, as [`crate::starters::start`] has it: what it says before it does goes to `said`.
+pub(crate) fn spawn_server(
+    exe: &Path,
+    job: JobUuid,
+    dir: &Path,
+    first_lease: Duration,
+    said: &OwnedFd,
+) -> nix::Result<Pid> {
+    let mut actions = PosixSpawnFileActions::init()?;
+    let read_only = nix::fcntl::OFlag::O_RDONLY;
+    actions.add_open(libc::STDIN_FILENO, c"/dev/null", read_only, nix::sys::stat::Mode::empty())?;
+    // A number of its own: what is duplicated onto itself would stay close-on-exec.
+    let said = above(said.try_clone().map_err(errno)?).map_err(|_| nix::errno::Errno::EMFILE)?;
+    actions.add_dup2(said.as_raw_fd(), libc::STDOUT_FILENO)?;
+    actions.add_dup2(said.as_raw_fd(), libc::STDERR_FILENO)?;
+    let first_lease_ms = first_lease.as_millis().to_string();
+    let words = [
+        c_string(exe.as_os_str())?,
+        c_string(SERVE_WORD.as_ref())?,
+        c_string(dir.as_os_str())?,
+        c_string(FIRST_LEASE_WORD.as_ref())?,
+        c_string(first_lease_ms.as_ref())?,
+    ];
+    posix_spawn(exe, &actions, &attributes()?, &words, &environment(job, Some(dir)))
+}
+
+fn errno(error: io::Error) -> nix::errno::Errno {
+    nix::errno::Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
+}
+
+/// This process's environment, with the job's tag in the place of one that an outer job may have left there, and its
+/// directory where there may be several on this host.
+fn environment(job: JobUuid, dir: Option<&Path>) -> Vec<CString> {
     let entry = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
         CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
     };
-    let others = std::env::vars_os().filter(|(name, _)| !tag::NAMES.iter().any(|tag| name == tag));
-    others.chain([(tag::JOB.into(), job.to_string().into())]).filter_map(entry).collect()
+    let is_outer =
+        |name: &OsStr| tag::NAMES.iter().any(|tag| name == *tag) || dir.is_some() && name == tag::SPOOL;
+    let others = std::env::vars_os().filter(|(name, _)| !is_outer(name));
+    let own = [(tag::JOB.into(), job.to_string().into())];
+    let dir = dir.map(|dir| (tag::SPOOL.into(), dir.as_os_str().to_owned()));
+    others.chain(own).chain(dir).filter_map(entry).collect()
 }
 
 /// The starter's program: the file that `DC_STARTER` names, else beside this program, else in ../libexec/dc.

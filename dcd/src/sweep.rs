@@ -11,6 +11,7 @@ use nix::libc::SIGKILL;
 use nix::unistd::Pid;
 use std::collections::HashSet;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// How long to go on when nothing new turns up and nothing ends: the rest is in the kernel's hands, and dies when it
@@ -98,8 +99,26 @@ fn below(parent: Pid) -> Vec<(Pid, Pid)> {
 /// # Errors
 /// When /proc cannot be read, or some stay because the kernel does not let them go (ETIMEDOUT).
 pub fn sweep_job(job: JobUuid) -> io::Result<usize> {
+    Ok(kill_groups(job)? + sweep_tagged(|pid| tag::of(pid).is_some_and(|tag| tag.job == job))?)
+}
+
+/// The same for what was started in one of the job's directories alone, and not for its control groups: another starter
+/// of the job may live on this host.
+///
+/// # Errors
+/// As [`sweep_job`].
+pub fn sweep_job_in(job: JobUuid, dir: &Path) -> io::Result<usize> {
+    let dir = std::fs::canonicalize(dir)?;
+    let is_here =
+        |named: PathBuf| named == dir || std::fs::canonicalize(named).is_ok_and(|named| named == dir);
+    sweep_tagged(|pid| {
+        tag::of(pid).is_some_and(|tag| tag.job == job) && tag::spool_of(pid).is_some_and(is_here)
+    })
+}
+
+fn sweep_tagged(is_meant: impl Fn(Pid) -> bool) -> io::Result<usize> {
     let kin = lineage();
-    let (mut killed, mut last_change) = (kill_groups(job)?, Instant::now());
+    let (mut killed, mut last_change) = (0, Instant::now());
     let mut seen = HashSet::new();
     loop {
         let mut found = Vec::new();
@@ -109,7 +128,7 @@ pub fn sweep_job(job: JobUuid) -> io::Result<usize> {
             }
             // The descriptor before the look: if the number changes hands between, it names who is gone.
             let Ok(fd) = PidFd::open(pid) else { continue };
-            if tag::of(pid).is_some_and(|tag| tag.job == job) && fd.kill().is_ok() {
+            if is_meant(pid) && fd.kill().is_ok() {
                 found.push(fd);
                 if seen.insert(pid) {
                     killed += 1;

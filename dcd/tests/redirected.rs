@@ -15,9 +15,9 @@ fn relay() -> StreamPlan {
     StreamPlan { stdin: Source::Relay { only: Some(SubtaskId(1)) }, ..StreamPlan::default() }
 }
 
-fn give(job: &mut Job, bytes: &[u8], then: InputThen) {
+fn give(job: &mut Job, at: u64, bytes: &[u8], then: InputThen) {
     let (subtask, attempt) = (SubtaskId(1), Attempt(1));
-    job.send(&ToStarter::Input { subtask, attempt, bytes: bytes.to_vec(), then });
+    job.send(&ToStarter::Input { subtask, attempt, at, bytes: bytes.to_vec(), then });
 }
 
 /// How far the rank has taken its input when it next asks for more.
@@ -38,14 +38,15 @@ fn input_is_asked_for_as_it_is_taken() {
     assert_eq!(job.ended(0), Outcome::Exited(0), "not for this one");
     job.run(1, "cat");
     assert_eq!(wanted(&mut job), 0);
-    give(&mut job, b"one\n", InputThen::More);
+    give(&mut job, 0, b"one\n", InputThen::More);
     assert_eq!(job.said(), "one\n");
     assert_eq!(wanted(&mut job), 4);
-    give(&mut job, b"two\n", InputThen::End);
+    give(&mut job, 0, b"again, as if its first sending had been lost\n", InputThen::More);
+    give(&mut job, 4, b"two\n", InputThen::End);
     assert_eq!(job.said(), "two\n");
     assert_eq!(job.ended(1), Outcome::Exited(0));
     // Late words for one that has ended, or never was, change nothing.
-    give(&mut job, b"late", InputThen::More);
+    give(&mut job, 8, b"late", InputThen::More);
 }
 
 #[test]
@@ -54,7 +55,7 @@ fn who_closes_its_input_lives() {
     job.run(1, "exec <&-; echo closed; until [ -e go ]; do sleep 0.01; done");
     assert_eq!(wanted(&mut job), 0);
     assert_eq!(job.said(), "closed\n");
-    give(&mut job, &[b'x'; 1000], InputThen::More);
+    give(&mut job, 0, &[b'x'; 1000], InputThen::More);
     std::fs::write(job.dir.path().join("go"), "").unwrap();
     assert_eq!(job.ended(1), Outcome::Exited(0));
 }
@@ -65,7 +66,7 @@ fn who_does_not_read_holds_up_nobody() {
     let mut job = job(relay());
     job.run(1, "exec sleep 600");
     assert_eq!(wanted(&mut job), 0);
-    give(&mut job, &[b'x'; 128 << 10], InputThen::More);
+    give(&mut job, 0, &[b'x'; 128 << 10], InputThen::More);
     assert_eq!(job.output_of("echo served"), "served\n");
     job.stop(1, 1, 15);
     assert_eq!(job.ended_fully(1), (Outcome::Signalled(15), true));
@@ -76,7 +77,7 @@ fn lost_input_is_a_failure() {
     let mut job = job(relay());
     job.run(1, "cat; exec sleep 600");
     assert_eq!(wanted(&mut job), 0);
-    give(&mut job, b"", InputThen::Lost);
+    give(&mut job, 0, b"", InputThen::Lost);
     let (outcome, stopped) = job.ended_fully(1);
     assert!(matches!(outcome, Outcome::NotLaunched { stage: LaunchStage::Input, .. }), "{outcome}");
     assert!(!stopped, "it failed, and was not stopped");
@@ -206,7 +207,7 @@ fn input_that_is_lost_after_the_end_is_nobodys() {
     job.run(1, "head -c 100000 /dev/zero");
     let pid = job.started(1) as i32;
     harness::proc::until("its end", || harness::proc::state(pid).is_none());
-    give(&mut job, b"", InputThen::Lost);
+    give(&mut job, 0, b"", InputThen::Lost);
     // Taken one after the other: when this one has ended, the word before it was heard.
     job.run(2, "exit 3");
     let mut left = vec![0; 100_000];

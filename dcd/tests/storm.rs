@@ -298,7 +298,7 @@ impl Storm {
         it.given.push_str(&piece);
         it.input_over = then == InputThen::End;
         let (subtask, attempt) = (SubtaskId(key.0), Attempt(key.1));
-        self.job.send(&ToStarter::Input { subtask, attempt, bytes: piece.into_bytes(), then });
+        self.job.send(&ToStarter::Input { subtask, attempt, at, bytes: piece.into_bytes(), then });
     }
 
     /// Waits for the ends of all, which are stopped where they do not end by themselves.

@@ -3,9 +3,15 @@
 //! A frame is a length (u32, of what follows), a kind (u8) and a body, little-endian. The first message each way
 //! carries [`VERSION`]; another version is refused. A second socket carries [`Output`] frames only, so that a
 //! reader who does not read never delays a decision.
+//!
+//! A starter that serves (`dc-starter serve`) outlives those who talk to it: each connection begins with an [`Opening`],
+//! what matters of its reports is numbered ([`FromStarter::Numbered`]) and kept until it is acknowledged, and output has
+//! offsets: the bytes of all its [`Output`] frames so far, from the starter's beginning.
 
+mod serve;
 mod streams;
 
+pub use serve::{Known, KnownPhase, Opening, OutputAt, StarterState};
 pub use streams::{InputThen, Sink, Source, StreamPlan};
 
 use crate::codec::{DecodeError, Reader, Writer};
@@ -15,7 +21,7 @@ use crate::{
 };
 
 /// The version both must speak.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 
 /// The longest frame accepted, in bytes: room for the largest argument list and environment that Linux takes.
 pub const FRAME_BYTES_MAX: usize = 16 << 20;
@@ -28,6 +34,10 @@ pub const LINE_BYTES_MAX: usize = 64 << 10;
 
 /// The most of a rank's standard input that is asked for at once, in bytes.
 pub const INPUT_BYTES_MAX: u32 = 128 << 10;
+
+/// The kind of a numbered report, and the kinds of what it may hold.
+const NUMBERED: u8 = 0x61;
+const NUMBERED_KINDS: [u8; 5] = [66, 67, 68, 69, 72];
 
 /// What the starter needs to know once.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -134,6 +144,8 @@ pub enum ToStarter {
         subtask: SubtaskId,
         /// Its attempt.
         attempt: Attempt,
+        /// Where it was asked for: a piece for another place is dropped, so that none is given twice.
+        at: u64,
         /// At most [`INPUT_BYTES_MAX`] bytes.
         bytes: Vec<u8>,
         /// What follows.
@@ -151,8 +163,28 @@ pub enum ToStarter {
     },
     /// Kill everything at once.
     KillAll,
-    /// Nothing will be launched any more: end when all has ended and all output is sent.
+    /// Nothing will be launched any more: end when all has ended and all output is sent (and, of one that serves,
+    /// acknowledged).
     Bye,
+    /// First of all on a connection to one that serves.
+    Open(Opening),
+    /// To one that serves: the reports up to this number need not be kept any more.
+    Ack {
+        /// The number.
+        seq: u64,
+    },
+    /// To one that serves: ranks may run until then. An earlier instant than one that was said before changes nothing.
+    Lease {
+        /// By CLOCK_BOOTTIME, in ns.
+        until_boottime_ns: u64,
+    },
+    /// To one that serves, on its output connection: all frames up to this offset are taken.
+    AckOutput {
+        /// The offset, at the end of a frame.
+        offset: u64,
+    },
+    /// To one that serves: kill what runs and end at once; what is not acknowledged is lost.
+    Close,
 }
 
 /// The starter to dcrun.
@@ -224,6 +256,22 @@ pub enum FromStarter {
     },
     /// One line for the user: a checkpoint passed over, a policy that could not be set.
     Notice {
+        /// The line.
+        text: String,
+    },
+    /// Of one that serves, first of all on a control connection.
+    State(Box<StarterState>),
+    /// Of one that serves: a report that it tells again until it is acknowledged.
+    Numbered {
+        /// Its number, from 1.
+        seq: u64,
+        /// Started, Ended, Rebound, Grouped or Notice.
+        report: Box<FromStarter>,
+    },
+    /// Of one that serves, first of all on an output connection: where the frames that follow begin.
+    OutputFrom(OutputAt),
+    /// Of one that serves, and last on a connection: why it is closed.
+    Refused {
         /// The line.
         text: String,
     },
@@ -437,9 +485,10 @@ impl ToStarter {
                 w.u32(attempt.0);
                 w.u8(*signal);
             }),
-            Self::Input { subtask, attempt, bytes, then } => frame(out, 0x10, |w| {
+            Self::Input { subtask, attempt, at, bytes, then } => frame(out, 0x10, |w| {
                 w.u32(subtask.0);
                 w.u32(attempt.0);
+                w.u64(*at);
                 w.bytes(bytes);
                 w.u8(*then as u8);
             }),
@@ -456,6 +505,11 @@ impl ToStarter {
             }),
             Self::KillAll => frame(out, 4, |_| {}),
             Self::Bye => frame(out, 5, |_| {}),
+            Self::Open(opening) => opening.encode(out),
+            Self::Ack { seq } => frame(out, 0x21, |w| w.u64(*seq)),
+            Self::Lease { until_boottime_ns } => frame(out, 0x22, |w| w.u64(*until_boottime_ns)),
+            Self::AckOutput { offset } => frame(out, 0x23, |w| w.u64(*offset)),
+            Self::Close => frame(out, 0x24, |_| {}),
             Self::Signal { signal, leaders_only, wants_checkpoint } => frame(out, 8, |w| {
                 w.u8(*signal);
                 w.u8(u8::from(*leaders_only));
@@ -498,9 +552,15 @@ impl ToStarter {
             3 => Self::Stop { subtask: SubtaskId(r.u32()?), attempt: Attempt(r.u32()?), signal: r.u8()? },
             4 => Self::KillAll,
             5 => Self::Bye,
+            Opening::KIND => Self::Open(Opening::decode(r)?),
+            0x21 => Self::Ack { seq: r.u64()? },
+            0x22 => Self::Lease { until_boottime_ns: r.u64()? },
+            0x23 => Self::AckOutput { offset: r.u64()? },
+            0x24 => Self::Close,
             0x10 => Self::Input {
                 subtask: SubtaskId(r.u32()?),
                 attempt: Attempt(r.u32()?),
+                at: r.u64()?,
                 bytes: r.bytes()?.to_vec(),
                 then: InputThen::from_number(r.u8()?)?,
             },
@@ -575,6 +635,18 @@ impl FromStarter {
             }),
             Self::Grouped { dir } => frame(out, 72, |w| w.bytes(dir)),
             Self::Notice { text } => frame(out, 69, |w| w.bytes(text.as_bytes())),
+            Self::State(state) => state.encode(out),
+            Self::Numbered { seq, report } => {
+                let mut inner = Vec::new();
+                report.encode(&mut inner);
+                frame(out, NUMBERED, |w| {
+                    w.u64(*seq);
+                    // The report's own kind and body.
+                    w.raw(&inner[4..]);
+                });
+            }
+            Self::OutputFrom(at) => frame(out, 0x62, |w| OutputAt::put(w, *at)),
+            Self::Refused { text } => frame(out, 0x63, |w| w.bytes(text.as_bytes())),
         }
     }
 
@@ -622,6 +694,17 @@ impl FromStarter {
             },
             72 => Self::Grouped { dir: r.bytes()?.to_vec() },
             69 => Self::Notice { text: String::from_utf8_lossy(r.bytes()?).into_owned() },
+            StarterState::KIND => Self::State(Box::new(StarterState::decode(r)?)),
+            NUMBERED => {
+                let (seq, kind) = (r.u64()?, r.u8()?);
+                if !NUMBERED_KINDS.contains(&kind) {
+                    return Err(DecodeError::Unknown("report"));
+                }
+                let report = Self::decode(kind, r.raw(r.rest().len())?)?;
+                Self::Numbered { seq, report: Box::new(report) }
+            }
+            0x62 => Self::OutputFrom(OutputAt::get(r)?),
+            0x63 => Self::Refused { text: String::from_utf8_lossy(r.bytes()?).into_owned() },
             _ => return Err(DecodeError::Unknown("message")),
         };
         r.end()?;

@@ -47,6 +47,7 @@ fn to_starter() -> Vec<ToStarter> {
     let input = |bytes: &[u8], then| ToStarter::Input {
         subtask: SubtaskId(4),
         attempt: Attempt(2),
+        at: 1 << 40,
         bytes: bytes.to_vec(),
         then,
     };
@@ -63,6 +64,20 @@ fn to_starter() -> Vec<ToStarter> {
         vec![hello(), ToStarter::Launch(Box::new(launch)), stop, signal, ToStarter::KillAll, ToStarter::Bye];
     all.extend(inputs);
     all.push(ToStarter::Gang(Box::new(gang)));
+    all.extend(
+        [
+            Opening::Control,
+            Opening::Output { have: None },
+            Opening::Output { have: Some(OutputAt { starter_inc: 8, offset: 7 }) },
+        ]
+        .map(ToStarter::Open),
+    );
+    all.extend([
+        ToStarter::Ack { seq: 3 },
+        ToStarter::Lease { until_boottime_ns: 1 << 50 },
+        ToStarter::AckOutput { offset: 9 },
+        ToStarter::Close,
+    ]);
     all
 }
 
@@ -79,7 +94,28 @@ fn from_starter() -> Vec<FromStarter> {
         result: Some(ResultMeta { len: 800, crc: 0xdead_beef }),
         memory_short: true,
     };
+    let known =
+        |phase, from| Known { subtask, attempt, rank: Rank(1), cpus: CpuSet::from_iter([2]), phase, from };
+    let state = StarterState {
+        starter_inc: 0x0123_4567_89ab_cdef,
+        pid: 77,
+        job: Some(JobUuid([7; 16])),
+        lease_over: false,
+        attempts: vec![
+            known(KnownPhase::Waiting, None),
+            known(KnownPhase::Running, Some(Restart { attempt: Attempt(1), step: 3 })),
+            known(KnownPhase::Ended, None),
+        ],
+        acked_seq: 4,
+        next_seq: 9,
+    };
+    let numbered = |seq, report| FromStarter::Numbered { seq, report: Box::new(report) };
     vec![
+        FromStarter::State(Box::new(state)),
+        numbered(5, ended(Outcome::Exited(0))),
+        numbered(6, FromStarter::Grouped { dir: b"/g".to_vec() }),
+        FromStarter::OutputFrom(OutputAt { starter_inc: 8, offset: 1 << 33 }),
+        FromStarter::Refused { text: "another job".to_owned() },
         FromStarter::Ready { pid: 77 },
         FromStarter::Started { subtask, attempt, pid: 78, from: None },
         ended(Outcome::Exited(1)),
@@ -159,7 +195,7 @@ fn golden_bytes() {
     assert_eq!(bytes, [10, 0, 0, 0, 3, 1, 0, 0, 0, 2, 0, 0, 0, 15]);
     bytes.clear();
     FromStarter::Ready { pid: 0x0102 }.encode(&mut bytes);
-    assert_eq!(bytes, [7, 0, 0, 0, 65, 2, 0, 2, 1, 0, 0]);
+    assert_eq!(bytes, [7, 0, 0, 0, 65, 3, 0, 2, 1, 0, 0]);
     bytes.clear();
     let output = Output {
         subtask: SubtaskId(1),
@@ -208,6 +244,15 @@ fn another_version_is_refused() {
     bytes[5] = VERSION as u8 + 1;
     let (kind, body) = only_frame(&bytes);
     assert_eq!(ToStarter::decode(kind, &body), Err(DecodeError::Unknown("version")));
+}
+
+#[test]
+fn a_numbered_report_holds_no_other_number() {
+    let mut bytes = Vec::new();
+    let inner = FromStarter::Numbered { seq: 1, report: Box::new(FromStarter::Grouped { dir: Vec::new() }) };
+    FromStarter::Numbered { seq: 2, report: Box::new(inner) }.encode(&mut bytes);
+    let (kind, body) = only_frame(&bytes);
+    assert_eq!(FromStarter::decode(kind, &body), Err(DecodeError::Unknown("report")));
 }
 
 #[test]

@@ -32,9 +32,27 @@ impl Group {
     /// Makes one below this process's own, where this user may; not entered yet.
     #[must_use]
     pub fn make(job: JobUuid) -> Option<Self> {
+        Self::make_as(&name(job))
+    }
+
+    /// The same for one starter alone, by a number of its own: where two nodes are one host, each has its group.
+    #[must_use]
+    pub fn make_for(job: JobUuid, starter: u64) -> Option<Self> {
+        Self::make_as(&format!("{}.{starter:016x}", name(job)))
+    }
+
+    /// Whether a directory's name is that of a job's group.
+    #[must_use]
+    pub fn is_of(dir: &Path, job: JobUuid) -> bool {
+        let named = dir.file_name().and_then(|found| found.to_str());
+        let rest = named.and_then(|found| found.strip_prefix(&name(job)));
+        dir.is_absolute() && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    }
+
+    fn make_as(name: &str) -> Option<Self> {
         HIERARCHIES.into_iter().find_map(|hierarchy| {
             let (own, _) = directory(hierarchy)?;
-            let group = Self { dir: own.join(name(job)) };
+            let group = Self { dir: own.join(name) };
             match fs::create_dir(&group.dir) {
                 Ok(()) => {}
                 // An earlier starter's, of this run.

@@ -3,9 +3,14 @@
 
 use dc_model::{Attempt, JobUuid, SubtaskId};
 use nix::unistd::Pid;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 /// The variable with the job's uuid.
 pub const JOB: &str = "DC_JOB_UUID";
+/// The variable with the job's directory.
+pub const SPOOL: &str = "DC_SPOOL";
 /// All variables of a tag.
 pub const NAMES: [&str; 3] = [JOB, "DC_SUBTASK", "DC_ATTEMPT"];
 
@@ -24,6 +29,15 @@ pub struct Tag {
 #[must_use]
 pub fn of(pid: Pid) -> Option<Tag> {
     parse(&std::fs::read(format!("/proc/{pid}/environ")).ok()?)
+}
+
+/// The job's directory that a process was told of.
+#[must_use]
+pub fn spool_of(pid: Pid) -> Option<PathBuf> {
+    let environ = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let value =
+        environ.split(|b| *b == 0).find_map(|entry| entry.strip_prefix(SPOOL.as_bytes())?.strip_prefix(b"="));
+    value.map(|value| PathBuf::from(OsStr::from_bytes(value)))
 }
 
 fn parse(environ: &[u8]) -> Option<Tag> {

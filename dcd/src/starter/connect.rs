@@ -7,7 +7,7 @@ use super::files::{FileTrouble, Opened, OwnFile};
 use super::job::Job;
 use super::streams::DRAIN_MAX;
 use super::streams::StreamKey;
-use super::table::AttemptKey;
+use super::table::{AttemptKey, Entry};
 use super::timers::Timer;
 use crate::launch::Refused;
 use dc_model::LaunchStage;
@@ -173,13 +173,20 @@ impl Starter {
 
     /// A rank has taken what it was given.
     pub(super) fn on_hungry(&mut self, key: AttemptKey, at: u64) {
-        let Some(entry) = self.table.get(key).filter(|_| self.feeds.holds(key)) else { return };
+        let is_fed = self.feeds.holds(key);
+        let Some(entry) = self.table.get_mut(key).filter(|_| is_fed) else { return };
+        entry.wants_input_at = Some(at);
         let (subtask, attempt) = (entry.launch.subtask, entry.launch.attempt);
         self.control.tell(&FromStarter::WantInput { subtask, attempt, at, room: INPUT_BYTES_MAX });
     }
 
     /// A piece of an attempt's standard input has come.
-    pub(super) fn on_input(&mut self, key: AttemptKey, bytes: Vec<u8>, then: InputThen) {
+    pub(super) fn on_input(&mut self, key: AttemptKey, at: u64, bytes: Vec<u8>, then: InputThen) {
+        // Another's answer, or the same one again.
+        let is_wanted = |entry: &mut Entry| entry.wants_input_at.take_if(|wanted| *wanted == at).is_some();
+        if !self.table.get_mut(key).is_some_and(is_wanted) {
+            return;
+        }
         if self.table.get(key).is_none_or(|entry| entry.report.is_some()) {
             // It has ended while this was on its way.
             return;

@@ -44,9 +44,9 @@ impl Starter {
                         self.on_stop_while_drained(key);
                     }
                 }
-                ToStarter::Input { subtask, attempt, bytes, then } => {
+                ToStarter::Input { subtask, attempt, at, bytes, then } => {
                     if let Some(key) = self.table.of_subtask(subtask, attempt) {
-                        self.on_input(key, bytes, then);
+                        self.on_input(key, at, bytes, then);
                     }
                 }
                 ToStarter::Signal { signal, leaders_only, wants_checkpoint } => {
@@ -54,6 +54,13 @@ impl Starter {
                 }
                 ToStarter::KillAll => return Ok(Taken::Ending(Ending::KillAll)),
                 ToStarter::Bye => self.bye = true,
+                ToStarter::Open(_)
+                | ToStarter::Ack { .. }
+                | ToStarter::Lease { .. }
+                | ToStarter::AckOutput { .. }
+                | ToStarter::Close => {
+                    self.control.notice("the starter was told what is for one that serves");
+                }
             }
         }
         Ok(Taken::Some)

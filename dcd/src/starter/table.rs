@@ -85,6 +85,8 @@ pub struct Entry {
     pub told_started: bool,
     /// The signal dcrun wants it stopped with.
     pub signal: u8,
+    /// Where it waits for a piece of its standard input.
+    pub wants_input_at: Option<u64>,
     /// What failed of its streams, and why: however it ends, it failed.
     pub verdict: Option<(LaunchStage, i32)>,
     /// The files that it writes by itself.
@@ -139,6 +141,7 @@ impl Table {
             process: None,
             told_started: false,
             signal: 0,
+            wants_input_at: None,
             verdict: None,
             own_files: Vec::new(),
             report: None,

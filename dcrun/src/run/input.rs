@@ -123,7 +123,8 @@ impl Input {
         for (subtask, taker) in &mut self.takers {
             while goes && taker.room > 0 && !taker.ended {
                 let (subtask, attempt) = (*subtask, taker.attempt);
-                let message = |bytes, then| ToStarter::Input { subtask, attempt, bytes, then };
+                let at = taker.at;
+                let message = |bytes, then| ToStarter::Input { subtask, attempt, at, bytes, then };
                 let then = match self.ended {
                     _ if taker.at < self.from => InputThen::Lost,
                     Some(Ended::End) if taker.at >= self.to => InputThen::End,
