@@ -203,6 +203,11 @@ impl Run {
                 self.group = Some(dcd::cgroup::group::Group::at(std::ffi::OsString::from_vec(dir).into()));
             }
             FromStarter::Notice { text } => self.say_if_not_quiet(text),
+            // One's own starter serves nobody else: none of these comes from it.
+            FromStarter::State(_)
+            | FromStarter::Numbered { .. }
+            | FromStarter::OutputFrom(_)
+            | FromStarter::Refused { .. } => {}
         }
     }
 
