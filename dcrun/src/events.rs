@@ -94,6 +94,9 @@ pub enum Event<'a> {
         cpus: Vec<u32>,
         /// The checkpoint it goes on from.
         from: Option<Checkpoint>,
+        /// Its node, in a cluster.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node: Option<&'a str>,
     },
     /// An attempt ended, in whatever way.
     Ended {
@@ -111,6 +114,9 @@ pub enum Event<'a> {
         stopped: bool,
         /// How long it ran, in ns.
         ran_ns: u64,
+        /// Its node, in a cluster.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node: Option<&'a str>,
     },
     /// An attempt failed by itself.
     Failed {
@@ -128,6 +134,9 @@ pub enum Event<'a> {
         checkpoint: Option<Checkpoint>,
         /// Whether the subtask is tried again.
         retry: bool,
+        /// Its node, in a cluster.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        node: Option<&'a str>,
     },
     /// A subtask will be started again.
     Restart {

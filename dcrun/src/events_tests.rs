@@ -82,9 +82,9 @@ fn a_run() {
             "\"job\",\"spool\":\"/s\",\"uuid\":\"u\",\"pid\":5,\"epoch\":2,\"completed\":7",
         ),
         (
-            Event::Started { subtask: 1, attempt: 2, rank: 3, pid: 4, cpus: vec![5], from },
+            Event::Started { subtask: 1, attempt: 2, rank: 3, pid: 4, cpus: vec![5], from, node: Some("n1") },
             "\"started\",\"subtask\":1,\"attempt\":2,\"rank\":3,\"pid\":4,\"cpus\":[5],\
-             \"from\":{\"attempt\":1,\"step\":40}",
+             \"from\":{\"attempt\":1,\"step\":40},\"node\":\"n1\"",
         ),
         (
             Event::Ended {
@@ -95,6 +95,7 @@ fn a_run() {
                 signal: Some(9),
                 stopped: false,
                 ran_ns: 8,
+                node: None,
             },
             "\"ended\",\"subtask\":1,\"attempt\":2,\"rank\":3,\"status\":137,\"signal\":9,\"stopped\":false,\"ran_ns\":8",
         ),
@@ -107,6 +108,7 @@ fn a_run() {
                 out_of_memory: true,
                 checkpoint: None,
                 retry: true,
+                node: None,
             },
             "\"failed\",\"subtask\":1,\"attempt\":2,\"rank\":3,\"status\":253,\"out_of_memory\":true,\"checkpoint\":null,\"retry\":true",
         ),

@@ -4,12 +4,16 @@ mod cli;
 mod console;
 mod error;
 mod events;
+mod front;
+mod input;
 mod mailbox;
+mod merge;
 mod report;
 mod request;
 mod run;
 mod setup;
 mod show;
+mod signals;
 mod trace;
 mod words;
 
@@ -21,8 +25,9 @@ use dc_model::exit;
 use error::Error;
 use request::{Request, Task, Verbosity, View};
 use run::Run;
-use run::signals::Signals;
+
 use setup::{Machine, Ready, Resumption, SetupError, Surroundings};
+use signals::Signals;
 use std::path::Path;
 use std::time::Instant;
 

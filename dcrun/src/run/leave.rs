@@ -1,12 +1,8 @@
 //! The end of a run: what becomes of the job's directory, the rest of the output, the last words.
 
 use super::Run;
-use super::signals::{Wish, has_terminal};
 use crate::console::Console;
-use crate::error::outward;
-use crate::events::Event;
-use crate::show::amount::plural;
-use crate::show::failure;
+use crate::signals::Wish;
 use dc_model::wire::{FromStarter, ToStarter};
 use dc_model::{StopReason, exit};
 use dc_spool::files::shown;
@@ -18,14 +14,7 @@ use std::os::unix::ffi::OsStringExt;
 impl Run {
     /// Lets the starter end, keeps or removes the directory, writes the rest of the output; gives the exit status.
     pub fn leave(mut self, status: u8) -> u8 {
-        if let Some((own, rank)) = self.own_status.filter(|(own, _)| *own == status) {
-            failure::whose_status(own, rank).into_iter().for_each(|text| self.console.say(text));
-        }
-        if self.job.spec().merge && self.tally.failed > 0 {
-            let failed = self.tally.failed;
-            let subtasks = plural(failed, "subtask", "subtasks");
-            self.console.say(format!("results are not merged: {failed} {subtasks} failed"));
-        }
+        self.front.tell_status(status, self.job.spec().merge);
         if let Some(link) = &mut self.link {
             link.send(&ToStarter::Bye);
             link.flush();
@@ -39,24 +28,22 @@ impl Run {
         } else if let Some(spool) = self.spool.take() {
             // A file that is removed while it is open is only freed when this process ends, with nothing beside it.
             journal.for_each(super::journal::Journal::discard);
-            remove(spool, &self.console);
+            remove(spool, &self.front.console);
         }
         let (status, is_stuck) = match self.drain() {
             Some(signal) => (exit::SIGNAL_BASE.saturating_add(signal), true),
-            None => (self.stdout_status().filter(|_| status == exit::OK).unwrap_or(status), false),
+            None => (self.front.outward_status(status), false),
         };
-        let is_kernels = self.own_status.is_some_and(|(own, _)| own == status);
-        let status = if is_kernels { status } else { outward(status) };
-        self.tell_report();
-        let (done, failed, restarts) = (self.tally.done, self.tally.failed, self.tally.restarts);
-        self.event(|| Event::End { status, done, failed, restarts, kept: keeps });
+        let status = self.front.last_status(status);
+        self.front.tell_report();
+        self.front.tell_end(status, keeps);
         if keeps && status != exit::OK {
-            self.say_if_not_quiet(format!("go on with: dcrun --resume {}", shown(self.dir.path())));
+            self.front.say_if_not_quiet(format!("go on with: dcrun --resume {}", shown(self.dir.path())));
         } else if keeps {
-            self.tell_detail(|| format!("the job's files are in {}", shown(self.dir.path())));
+            self.front.tell_detail(|| format!("the job's files are in {}", shown(self.dir.path())));
         }
         if !is_stuck {
-            self.console.finish();
+            self.front.console.finish();
         }
         status
     }
@@ -68,16 +55,9 @@ impl Run {
         }
     }
 
-    fn stdout_status(&self) -> Option<u8> {
-        Some(match self.stdout_failed? {
-            StopReason::BrokenPipe => exit::BROKEN_PIPE,
-            _ => exit::DC_ERROR,
-        })
-    }
-
     /// Whether the directory stays. A run that failed by itself and has nothing that a resume could use leaves nothing.
     fn keeps(&self, status: u8) -> bool {
-        if self.view.keep {
+        if self.front.view.keep {
             return true;
         }
         if status == exit::OK {
@@ -106,11 +86,11 @@ impl Run {
     /// Waits until the starter has ended and all output is written, or gives the signal that wants it sooner.
     fn drain(&mut self) -> Option<u8> {
         (self.time_limit_ns, self.starter_dies_ns, self.warning_ns) = (None, None, None);
-        self.pulse.stop();
+        self.front.pulse.stop();
         loop {
             self.on_rest();
             while let Some(signal) = self.signals.next() {
-                match self.presses.on_signal(signal, self.now_ns(), has_terminal()) {
+                match self.front.on_signal(signal) {
                     Wish::Tell | Wish::Pass(_) => {}
                     Wish::Hold => self.hold(),
                     Wish::Interrupt | Wish::End(_) | Wish::KillNow => return Some(signal),

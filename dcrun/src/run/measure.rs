@@ -1,9 +1,7 @@
 //! What is measured in a run, for its report and for the next run's prediction. Nothing is decided by it here.
 
 use super::Run;
-use crate::request::Verbosity;
 use crate::setup::plan;
-use crate::show;
 use dc_model::{Attempt, Outcome, SubtaskId};
 use dc_spool::layout;
 use dcsched_core::job::Event;
@@ -41,9 +39,9 @@ impl Run {
 
     /// The starter is gone, and nobody will say how long its ranks ran.
     pub(super) fn measure_lost(&mut self) {
-        let now_ns = self.now_ns();
+        let now_ns = self.front.now_ns();
         for running in self.job.all_running() {
-            let Some(started_ns) = self.tally.started_ns(running.subtask) else { continue };
+            let Some(started_ns) = self.front.tally.started_ns(running.subtask) else { continue };
             let (subtask, attempt) = (running.subtask, running.attempt);
             let ran_ns = self.job.share_ns(subtask, now_ns.saturating_sub(started_ns));
             let kept_ns = self.kept_ns(subtask, attempt, ran_ns);
@@ -70,27 +68,8 @@ impl Run {
 
     /// Keeps what this run has taught of its kernel. Only a hint: that it cannot be kept is nobody's trouble.
     pub(super) fn keep_taught(&self) {
-        if let Err(error) = self.learning.keep(self.job.taught(), self.account.core_ns()) {
-            self.tell_detail(|| format!("what this run took is not kept for predictions: {error}"));
+        if let Err(error) = self.learning.keep(self.job.taught(), self.front.account.core_ns()) {
+            self.front.tell_detail(|| format!("what this run took is not kept for predictions: {error}"));
         }
-    }
-
-    /// What became of the job. Those whose subtasks cost alike, such as four times `hostname`, are told only if asked.
-    pub(super) fn tell_report(&self) {
-        let wants_lines = match self.view.verbosity {
-            Verbosity::Quiet => false,
-            Verbosity::Normal => self.has_costs,
-            Verbosity::Verbose => true,
-        };
-        if !wants_lines && !self.console.has_events() {
-            return;
-        }
-        let Some(report) = self.account.report() else { return };
-        if wants_lines {
-            for line in show::report::lines(&self.record.subtasks, &report) {
-                self.console.say(line);
-            }
-        }
-        self.event(|| show::report::event(&self.record.subtasks, &report));
     }
 }

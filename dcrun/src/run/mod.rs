@@ -1,49 +1,42 @@
 //! The run of a job: events in, the core's decisions out. Here is the loop, and what it waits for; what each thing that
-//! comes in means is in `on.rs`, what each decision asks for in `perform.rs`, what is told of it in `tell.rs`.
+//! comes in means is in `on.rs`, what each decision asks for in `perform.rs`; what is told of it is the front's
+//! (`dcrun/src/front/mod.rs`).
 
-mod exec;
-mod input;
 pub mod journal;
 mod leave;
 mod measure;
-mod merge;
 mod neighbours;
 mod on;
 mod passing;
 mod perform;
-mod pulse;
-pub mod signals;
 pub mod starter;
-mod tally;
-mod tell;
 mod window;
 
-use crate::console::{self, Console};
+use crate::console;
+use crate::front::{Front, Here, Parts, Tally};
+use crate::input::Input;
 use crate::mailbox::{LOOK_AGAIN, Mailbox};
-use crate::report::Account;
-use crate::request::{Verbosity, View};
+use crate::merge::{self, exec};
+use crate::request::View;
 use crate::setup::learned::Learning;
 use crate::setup::plan;
 use crate::setup::{Claimed, Ready};
+use crate::signals::Signals;
 use dc_model::wire::{FromStarter, Hello};
-use dc_model::{Domain, Record, StopReason, Tick};
+use dc_model::{Domain, Record, StopReason};
 use dc_spool::files::Dir;
-use dc_spool::job::JobRecord;
 use dc_spool::progress::Slots;
 use dc_spool::spool::Spool;
 use dcsched_brief::GangLauncher;
 use dcsched_core::job::{Action, Event, Job};
-use input::Input;
 use journal::Journal;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use pulse::Pulse;
-use signals::{Presses, Signals};
 use starter::Link;
 use std::collections::{BTreeSet, VecDeque};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
-use tally::Tally;
 use window::Window;
 
 /// What other threads tell the loop.
@@ -69,20 +62,19 @@ impl From<journal::Told> for Notice {
 
 /// A job that runs.
 pub struct Run {
+    /// The user's side.
+    front: Front,
     job: Job,
-    record: JobRecord,
     hello: Hello,
     domain: Option<Domain>,
     /// Taken when it is removed.
     spool: Option<Spool>,
     dir: Dir,
-    view: View,
     named_spool: bool,
     stdin_missed: bool,
     /// What launches the ranks of a gang.
     launcher: Option<GangLauncher>,
 
-    began: Instant,
     events: VecDeque<Event>,
     actions: Vec<Action>,
     records: Vec<(u64, Record)>,
@@ -106,22 +98,14 @@ pub struct Run {
     mailbox: Mailbox<Notice>,
     notices: Vec<Notice>,
     signals: Signals,
-    presses: Presses,
-    console: Console,
     /// Starters whose output was attached, and those whose output is at its end.
     outputs: (u32, u32),
 
     /// Standard input, where ranks are sent it.
     input: Option<Input>,
-    tally: Tally,
-    /// What the report will be of.
-    account: Account,
     learning: Learning,
     predicted_ns: Option<u64>,
-    /// Whether the report is told without being asked for.
-    has_costs: bool,
     window: Window,
-    pulse: Pulse,
     time_limit_ns: Option<u64>,
     /// When ranks are warned of it.
     warning_ns: Option<u64>,
@@ -135,10 +119,6 @@ pub struct Run {
     telling: neighbours::Telling,
     /// Why the job is stopped, once it is.
     stop_reason: Option<StopReason>,
-    /// Why standard output cannot be written, once it cannot.
-    stdout_failed: Option<StopReason>,
-    /// A failed rank with a status that dcrun uses too.
-    own_status: Option<(u8, dc_model::Rank)>,
 }
 
 impl Run {
@@ -174,44 +154,34 @@ impl Run {
         } = ready;
         let mailbox = Mailbox::new()?;
         let told = mailbox.clone();
-        let has_events = !matches!(events, console::Events::None);
-        let style = match view.verbosity {
-            Verbosity::Quiet => console::Style::None,
-            // A line without an end is shown at once, and a bar has no place below it.
-            _ if console::can_draw() && view.unbuffered => console::Style::None,
-            _ if console::can_draw() => console::Style::Bar,
-            _ => console::Style::Lines,
-        };
-        let setup = console::Setup { label: view.label.then_some(record.options.ranks), style, events };
-        let console = Console::start(setup, move |what| told.push(Notice::Console(what)))?;
-        console.attach(crew.output);
-        let journal = Journal::start(writer, mailbox.clone())?;
         let slots_at_once = plan::slots(job.spec());
+        let tally = Tally::new(job.spec(), job.durable(), slots_at_once);
+        let (warning_ns, time_limit) = (passing::warning_ns(&view), view.time_limit);
+        let parts = Parts { record, view, events, began, tally, account, has_costs };
+        let front = Front::start(parts, move |what| told.push(Notice::Console(what)))?;
+        front.console.attach(crew.output);
+        let journal = Journal::start(writer, mailbox.clone())?;
         let mut link = crew.link;
         link.greet(hello.clone());
         link.flush();
+        let read = mailbox.clone();
+        let told = Arc::new(move |bytes| read.push(Notice::Input(bytes)));
         Ok(Self {
-            input: Input::new(&hello.streams.stdin, stdin_kept_bytes, mailbox.clone()),
-            tally: Tally::new(&job, slots_at_once),
-            account,
+            input: Input::new(&hello.streams.stdin, stdin_kept_bytes, told),
             learning,
             predicted_ns,
-            has_costs,
             window: Window::new(slots_at_once, 0),
-            pulse: Pulse::new(style, has_events),
-            warning_ns: passing::warning_ns(&view),
-            time_limit_ns: view.time_limit.map(|limit| u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)),
+            warning_ns,
+            time_limit_ns: time_limit.map(|limit| u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX)),
+            front,
             job,
-            record,
             hello,
             domain,
             dir: spool.dir().clone(),
             spool: Some(spool),
-            view,
             named_spool,
             stdin_missed,
             launcher,
-            began,
             events: VecDeque::new(),
             actions: Vec::new(),
             records: Vec::new(),
@@ -229,8 +199,6 @@ impl Run {
             mailbox,
             notices: Vec::new(),
             signals,
-            presses: Presses::default(),
-            console,
             outputs: (1, 0),
             starter_dies_ns: None,
             leash: exec::Leash::default(),
@@ -239,14 +207,24 @@ impl Run {
             claimed,
             telling: neighbours::Telling::default(),
             stop_reason: None,
-            stdout_failed: None,
-            own_status: None,
         })
+    }
+
+    /// Tells what is expected of the job.
+    pub fn tell_plan(&self, plan: &plan::Plan) {
+        self.front.tell_plan(plan, &self.job.spec().topology.host);
     }
 
     /// Runs the job to its end, and gives its status.
     pub fn work(&mut self) -> u8 {
-        self.tell_job();
+        let epoch = self.job.durable().epoch + 1;
+        self.front.tell_job(&self.dir.path().to_string_lossy(), epoch);
+        if self.stdin_missed {
+            self.front.say(
+                "the job's standard input was a pipe, which is gone: who reads it finds it empty; give it again with \
+                 dcrun --resume DIR < FILE",
+            );
+        }
         self.events.push_back(Event::Begin);
         self.events.push_back(self.node());
         loop {
@@ -260,9 +238,9 @@ impl Run {
         }
     }
 
-    /// Nanoseconds since the start of the run.
-    fn now_ns(&self) -> Tick {
-        u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    /// The job, as it is shown.
+    fn sight(&self) -> Here<'_> {
+        Here { job: &self.job, slots: &self.slots }
     }
 
     /// Lets the core decide on all that has come in, then sends what follows from it, each way in one go.
@@ -280,7 +258,7 @@ impl Run {
     /// Lets the core decide on all that has come in.
     fn decide(&mut self) {
         while let Some(event) = self.events.pop_front() {
-            let now = self.now_ns();
+            let now = self.front.now_ns();
             tracing::debug!(now, ?event);
             let mut actions = std::mem::take(&mut self.actions);
             self.job.step(now, event, &mut actions);
@@ -301,12 +279,12 @@ impl Run {
         let dues = [
             self.time_limit_ns,
             self.warning_ns,
-            self.pulse.due_ns(),
+            self.front.pulse.due_ns(),
             self.starter_dies_ns,
             self.command_dies_ns,
         ];
         let due = dues.into_iter().flatten().min();
-        let left_ms = due.map_or(u64::MAX, |due| due.saturating_sub(self.now_ns()).div_ceil(1_000_000));
+        let left_ms = due.map_or(u64::MAX, |due| due.saturating_sub(self.front.now_ns()).div_ceil(1_000_000));
         let wait_ms = left_ms.min(LOOK_AGAIN.as_millis() as u64);
         let timeout = PollTimeout::from(u16::try_from(wait_ms).unwrap_or(u16::MAX));
         let mut fds = [

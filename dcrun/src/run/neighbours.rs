@@ -28,11 +28,11 @@ impl Run {
         }
         self.telling = Telling::Done;
         for detail in &self.claimed.details {
-            self.tell_detail(|| detail.clone());
+            self.front.tell_detail(|| detail.clone());
         }
         if self.claimed.shared_cores > 0 {
             let shared = overlapping(&self.claimed.neighbours, &self.claimed.says);
-            line(&shared).into_iter().for_each(|line| self.say_if_not_quiet(line));
+            line(&shared).into_iter().for_each(|line| self.front.say_if_not_quiet(line));
         }
     }
 }

@@ -1,15 +1,15 @@
 //! What comes in: the starter's messages, other threads' notices, signals, points in time.
 
-use super::signals::{Wish, has_terminal};
 use super::starter::Closed;
 use super::{Notice, Run, console, journal};
 use crate::events;
+use crate::front::{Ending, Here, Lane, Verdict, is_stopping};
+use crate::signals::Wish;
 use dc_model::wire::{FromStarter, ToStarter};
-use dc_model::{CpuSet, Record, StopReason};
+use dc_model::{CpuSet, Rank, Record, StopReason};
 use dcd::process::calls::{End, affinity};
 use dcsched_core::job::Event;
 use nix::unistd::Pid;
-use std::io::ErrorKind;
 use std::os::unix::ffi::OsStringExt;
 
 const SIGKILL: u8 = 9;
@@ -36,29 +36,30 @@ impl Run {
         match notice {
             Notice::Journal(journal::Told::Durable { seq, sync }) => {
                 self.events.push_back(Event::Durable { seq });
-                if let Some(grants) = self.window.on_sync(self.now_ns(), sync) {
+                if let Some(grants) = self.window.on_sync(self.front.now_ns(), sync) {
                     self.events.push_back(Event::Window { grants });
                 }
             }
             Notice::Journal(journal::Told::Full(error)) => {
-                self.console
+                self.front
+                    .console
                     .say(format!("{error}; the job is stopped, and can be gone on with when there is room"));
                 self.events.push_back(Event::Stop { reason: StopReason::Error });
             }
             Notice::Journal(journal::Told::Failed(error)) => {
-                self.console.say(format!("the journal: {error}; the job is stopped, nothing later counts"));
+                self.front.say(format!("the journal: {error}; the job is stopped, nothing later counts"));
                 self.journal_failed = true;
                 self.events.push_back(Event::Stop { reason: StopReason::Error });
             }
             Notice::Console(told) => self.on_console(told),
             Notice::Input(read) => {
                 let trouble = self.input.as_mut().and_then(|input| input.on_read(read));
-                trouble.into_iter().for_each(|text| self.console.say(text));
+                trouble.into_iter().for_each(|text| self.front.say(text));
             }
             Notice::Refused(message) => self.on_message(*message),
             Notice::Merged(result) => {
                 self.command_dies_ns = None;
-                self.tell_merged(&result);
+                self.front.tell_merged(&result);
                 let status = result.map_or_else(|failed| failed.status, |_| dc_model::exit::OK);
                 self.events.push_back(Event::MergeEnded { status });
             }
@@ -69,26 +70,17 @@ impl Run {
         match told {
             console::Told::OutputEnded => self.outputs.1 += 1,
             console::Told::StdoutFailed(error) => {
-                let reason = match error.kind() {
-                    ErrorKind::BrokenPipe => StopReason::BrokenPipe,
-                    _ => {
-                        self.console
-                            .say(format!("cannot write standard output: {error}; the job is stopped"));
-                        StopReason::Error
-                    }
-                };
-                self.stdout_failed = Some(reason);
+                let reason = self.front.on_stdout_failed(&error);
                 self.events.push_back(Event::Stop { reason });
             }
         }
     }
 
     fn on_signal(&mut self, signal: u8) {
-        let now_ns = self.now_ns();
-        match self.presses.on_signal(signal, now_ns, has_terminal()) {
-            Wish::Tell => self.tell_state(),
+        match self.front.on_signal(signal) {
+            Wish::Tell => self.front.tell_state(&self.sight()),
             Wish::Interrupt => {
-                let already_stopping = self.is_stopping();
+                let already_stopping = is_stopping(&self.sight());
                 self.events.push_back(Event::Stop { reason: StopReason::Interrupted });
                 if already_stopping {
                     self.kill_now();
@@ -106,10 +98,11 @@ impl Run {
             self.leash.stop(SIGKILL);
             return;
         }
-        self.say_if_not_quiet("killing all ranks");
+        self.front.say_if_not_quiet("killing all ranks");
         if let Some(link) = &mut self.link {
             link.send(&ToStarter::KillAll);
-            self.starter_dies_ns.get_or_insert(self.began.elapsed().as_nanos() as u64 + KILL_PATIENCE_NS);
+            self.starter_dies_ns
+                .get_or_insert(self.front.began.elapsed().as_nanos() as u64 + KILL_PATIENCE_NS);
         }
     }
 
@@ -129,13 +122,15 @@ impl Run {
     fn on_message(&mut self, message: FromStarter) {
         match message {
             FromStarter::Ready { pid } => {
-                self.tell_detail(|| format!("the starter is process {pid}"));
-                self.event(|| events::Event::Starter { pid });
+                self.front.tell_detail(|| format!("the starter is process {pid}"));
+                self.front.event(|| events::Event::Starter { pid });
             }
             FromStarter::Started { subtask, attempt, pid, from } => {
-                let now_ns = self.now_ns();
-                self.tally.on_started(subtask, now_ns);
-                self.tell_started(subtask, attempt, pid, from);
+                let now_ns = self.front.now_ns();
+                self.front.tally.on_started(subtask, now_ns);
+                let rank = self.job.running(subtask).map_or(Rank(0), |running| running.rank);
+                let lane = Lane { subtask, attempt, rank, node: 0 };
+                self.front.tell_started(&self.sight(), lane, pid, from);
                 self.events.push_back(Event::Started { subtask, attempt, from });
             }
             FromStarter::Ended {
@@ -168,7 +163,8 @@ impl Run {
                 self.decide();
                 let verdict = self.verdict.take();
                 if let Some(rank) = rank {
-                    self.tell_ended(subtask, attempt, rank, outcome, ran_ns, stopped);
+                    let lane = Lane { subtask, attempt, rank, node: 0 };
+                    self.front.tell_ended(&self.sight(), &Ending { lane, outcome, ran_ns, stopped });
                     // In a gang the one that failed is told of when the last one has ended.
                     if let Some(Record::AttemptFailed {
                         subtask: failed,
@@ -179,16 +175,19 @@ impl Run {
                         retry,
                     }) = verdict
                     {
-                        let how = (outcome, memory_short && failed == subtask);
+                        let memory_short = memory_short && failed == subtask;
                         let rank = if failed == subtask { rank } else { self.rank_of_gang(failed) };
-                        self.tell_failed(failed, attempt, rank, how, checkpoint, advanced, retry);
+                        let lane = Lane { subtask: failed, attempt, rank, node: 0 };
+                        let verdict = Verdict { lane, outcome, memory_short, checkpoint, advanced, retry };
+                        let Self { front, job, slots, .. } = self;
+                        front.tell_failed(&Here { job, slots }, &verdict);
                     }
                 }
             }
             FromStarter::Rebound { subtask, rank, wanted, found } => {
                 if self.rebound.insert(rank.0) {
                     let why = self.why_rebound(&wanted);
-                    self.say_if_not_quiet(format!(
+                    self.front.say_if_not_quiet(format!(
                         "rank {rank} (subtask {subtask}) was given CPUs {wanted}, but runs on {found}: {why}"
                     ));
                 }
@@ -202,7 +201,7 @@ impl Run {
             FromStarter::Grouped { dir } => {
                 self.group = Some(dcd::cgroup::group::Group::at(std::ffi::OsString::from_vec(dir).into()));
             }
-            FromStarter::Notice { text } => self.say_if_not_quiet(text),
+            FromStarter::Notice { text } => self.front.say_if_not_quiet(text),
             // One's own starter serves nobody else: none of these comes from it.
             FromStarter::State(_)
             | FromStarter::Numbered { .. }
@@ -231,12 +230,12 @@ impl Run {
         self.starter_dies_ns = None;
         self.on_input_ended(None);
         if let Err(error) = dcd::sweep::kill_descendants(self.leash.pid().as_slice()) {
-            self.console.say(format!("not all processes of the job could be ended: {error}"));
+            self.front.say(format!("not all processes of the job could be ended: {error}"));
         }
         // It may have died before it could tell of its group.
         self.group = None;
-        if let Err(error) = dcd::sweep::kill_groups(self.record.uuid) {
-            self.console.say(format!("not all processes of the job could be ended: {error}"));
+        if let Err(error) = dcd::sweep::kill_groups(self.front.record.uuid) {
+            self.front.say(format!("not all processes of the job could be ended: {error}"));
         }
         let how = match (closed, end) {
             (Closed::Foreign(error), _) => format!("said what no starter says ({error})"),
@@ -244,13 +243,13 @@ impl Run {
             (Closed::Ended, Some(End::Exited(status))) => format!("ended with status {status}"),
             (Closed::Ended, None) => "closed its socket".to_owned(),
         };
-        self.tell_starter_lost(pid, &how);
+        self.front.tell_starter_lost(&self.sight(), pid, &how);
         self.measure_lost();
         self.events.push_back(Event::StarterLost);
     }
 
     fn on_time(&mut self) {
-        let now_ns = self.now_ns();
+        let now_ns = self.front.now_ns();
         if self.time_limit_ns.is_some_and(|limit| now_ns >= limit) {
             self.time_limit_ns = None;
             self.events.push_back(Event::Stop { reason: StopReason::TimeLimit });
@@ -268,9 +267,9 @@ impl Run {
             self.command_dies_ns = None;
             self.leash.stop(SIGKILL);
         }
-        let due = self.pulse.take(now_ns);
+        let due = self.front.pulse.take(now_ns);
         if due.display || due.event {
-            self.tell_progress(due);
+            self.front.tell_progress(&self.sight(), due);
         }
     }
 }

@@ -2,10 +2,11 @@
 //! hold while dcrun's terminal has stopped it.
 
 use super::Run;
-use super::signals::stop_self;
 use crate::events::Event;
+use crate::front::is_stopping;
 use crate::request::View;
 use crate::show::{amount, failure};
+use crate::signals::stop_self;
 use dc_model::wire::ToStarter;
 use nix::libc::{SIGCONT, SIGSTOP};
 use nix::poll::{PollFd, PollFlags, poll};
@@ -23,17 +24,18 @@ pub fn warning_ns(view: &View) -> Option<u64> {
 impl Run {
     /// Ranks get what dcrun was sent.
     pub(super) fn pass_on(&mut self, signal: u8) {
-        self.tell_detail(|| format!("signal {}: the ranks get it", failure::signal_name(signal)));
+        self.front.tell_detail(|| format!("signal {}: the ranks get it", failure::signal_name(signal)));
         self.send_to_ranks(signal, false, false);
     }
 
     /// The time limit comes near.
     pub(super) fn warn_ranks(&mut self) {
         self.warning_ns = None;
-        let Some(warning) = self.view.warning.filter(|_| !self.is_stopping()) else { return };
+        let Some(warning) = self.front.view.warning.filter(|_| !is_stopping(&self.sight())) else { return };
         let left = amount::duration(warning.before_ms.saturating_mul(1_000_000));
         let name = failure::signal_name(warning.signal);
-        self.say_if_not_quiet(format!("the time limit is reached in {left}: the ranks get signal {name}"));
+        self.front
+            .say_if_not_quiet(format!("the time limit is reached in {left}: the ranks get signal {name}"));
         self.send_to_ranks(warning.signal, warning.leaders_only, true);
     }
 
@@ -52,7 +54,7 @@ impl Run {
     }
 
     fn send_to_ranks(&mut self, signal: u8, leaders_only: bool, wants_checkpoint: bool) {
-        self.event(|| Event::Signal { signal });
+        self.front.event(|| Event::Signal { signal });
         if let Some(link) = &mut self.link {
             link.send(&ToStarter::Signal { signal, leaders_only, wants_checkpoint });
             link.flush();

@@ -1,10 +1,9 @@
 //! What each decision of the core asks for.
 
-use super::exec;
-use super::merge::{Failed, Merge, parts};
 use super::neighbours::Telling;
 use super::starter::Link;
 use super::{Notice, Run};
+use crate::merge::{Merge, exec, parts};
 use dc_model::wire::{FromStarter, ToStarter};
 use dc_model::{Attempt, LaunchStage, Outcome, Rank, Record, Restart, StopReason, SubtaskId, exit};
 use dcsched_brief::launch;
@@ -22,7 +21,7 @@ impl Run {
             Action::Append { seq, record } => self.append(seq, record),
             Action::Sync => self.sync_now = !self.discards,
             Action::Launch { subtask, attempt, rank, placement, before, after } => {
-                let launch = launch(&self.record, subtask, attempt, rank, &placement, before, after);
+                let launch = launch(&self.front.record, subtask, attempt, rank, &placement, before, after);
                 let Some(launch) = launch else { return };
                 self.on_launching();
                 if self.refuse_without_input(subtask, attempt) {
@@ -60,7 +59,7 @@ impl Run {
 
     fn launch_gang(&mut self, attempt: Attempt, members: &[Member], before: Option<Restart>) {
         let Some(launcher) = &self.launcher else { return };
-        let gang = dcsched_brief::gang(&self.record, launcher, attempt, members, before);
+        let gang = dcsched_brief::gang(&self.front.record, launcher, attempt, members, before);
         self.send(&ToStarter::Gang(Box::new(gang)));
     }
 
@@ -71,9 +70,9 @@ impl Run {
     }
 
     fn append(&mut self, seq: u64, record: Record) {
-        self.tally.on_record(&record, &self.job);
-        self.account.on_record(&record);
-        self.tell_record(&record);
+        self.front.tally.on_record(&record, self.job.spec());
+        self.front.account.on_record(&record);
+        self.front.tell_record(&record);
         if let Record::Stopping { reason } = &record {
             self.stop_reason = Some(*reason);
             self.stop_command(*reason);
@@ -85,7 +84,7 @@ impl Run {
                 self.verdict = Some(record.clone());
             }
         }
-        if matches!(record, Record::Ended { status: exit::OK }) && !self.view.keep {
+        if matches!(record, Record::Ended { status: exit::OK }) && !self.front.view.keep {
             // The directory goes now, and the journal with it: nobody could ever read what a sync would save.
             self.records.clear();
             self.discards = true;
@@ -100,7 +99,7 @@ impl Run {
         let Some(input) = self.input.as_ref().filter(|input| input.is_lost_for(subtask)) else {
             return false;
         };
-        self.console.say(format!(
+        self.front.say(format!(
             "the standard input of subtask {subtask} was longer than the {} bytes that are kept, and cannot be given \
              again: DC_STDIN_KEEP keeps more, and a file (-i FILE or < FILE) needs no keeping",
             input.kept_bytes_max()
@@ -143,15 +142,15 @@ impl Run {
     fn start_starter(&mut self) {
         // Its forerunner may have opened any file.
         self.hello.streams.fresh = false;
-        match Link::start(&self.exe, self.slots.as_fd(), self.record.uuid) {
+        match Link::start(&self.exe, self.slots.as_fd(), self.front.record.uuid) {
             Ok((mut link, output)) => {
                 link.greet(self.hello.clone());
-                self.console.attach(output);
+                self.front.console.attach(output);
                 self.outputs.0 += 1;
                 self.link = Some(link);
             }
             Err(error) => {
-                self.console.say(error.to_string());
+                self.front.say(error.to_string());
                 self.events.push_back(Event::Stop { reason: StopReason::Error });
             }
         }
@@ -160,25 +159,22 @@ impl Run {
     fn start_merge(&mut self) {
         let merge = Merge {
             dir: self.dir.clone(),
-            job: self.record.uuid,
-            parts: parts(&self.record, &self.job.durable().entries),
-            targets: self.record.options.merges.clone(),
+            job: self.front.record.uuid,
+            parts: parts(&self.front.record, &self.job.durable().entries),
+            targets: self.front.record.options.merges.clone(),
             domain: self.domain.take(),
             around: self.around_command(),
             leash: self.leash.clone(),
         };
         let told = self.mailbox.clone();
-        let thread = std::thread::Builder::new().name("merge".to_owned());
-        if let Err(error) = thread.spawn(move || told.push(Notice::Merged(merge.run()))) {
-            self.mailbox.push(Notice::Merged(Err(Failed::own("start a thread", &error))));
-        }
+        merge.start(move |result| told.push(Notice::Merged(result)));
     }
 
     /// What a command that merges is started with: the job's environment and directory, and the tag by which a resume
     /// finds what is left of it.
     fn around_command(&self) -> exec::Surroundings {
         let mut env = self.hello.env.clone();
-        env.push(format!("{}={}", dcd::process::tag::JOB, self.record.uuid).into_bytes());
+        env.push(format!("{}={}", dcd::process::tag::JOB, self.front.record.uuid).into_bytes());
         exec::Surroundings { cwd: self.hello.cwd.clone(), env, spool: self.hello.spool.clone() }
     }
 
@@ -190,8 +186,8 @@ impl Run {
             _ => Signal::SIGTERM as u8,
         };
         if self.leash.stop(signal) {
-            let grace_ns = u64::try_from(self.view.grace().as_nanos()).unwrap_or(u64::MAX);
-            self.command_dies_ns = Some(self.now_ns().saturating_add(grace_ns));
+            let grace_ns = u64::try_from(self.front.view.grace().as_nanos()).unwrap_or(u64::MAX);
+            self.command_dies_ns = Some(self.front.now_ns().saturating_add(grace_ns));
         }
     }
 }

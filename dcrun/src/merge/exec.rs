@@ -4,7 +4,7 @@
 //! It is a child of this process, killed when that dies, and carries the job's tag: what a dead dcrun left of it is
 //! swept before a resume runs it again. Its signals come from the run's loop, by the [`Leash`].
 
-use super::merge::Failed;
+use super::Failed;
 use dc_gather::{Part, StreamError};
 use dc_model::{CpuSet, exit};
 use dc_spool::result::Results;

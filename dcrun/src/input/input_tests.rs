@@ -4,7 +4,7 @@ use super::*;
 
 fn input(only: Option<u32>, kept_bytes_max: u64) -> Input {
     let source = Source::Relay { only: only.map(SubtaskId) };
-    let mut input = Input::new(&source, kept_bytes_max, Mailbox::new().unwrap()).unwrap();
+    let mut input = Input::new(&source, kept_bytes_max, Arc::new(|_| ())).unwrap();
     // No thread: the test gives what is read.
     input.asks = Some(channel().0);
     input

@@ -1,11 +1,11 @@
 //! What was done so far, counted as it happens; with what the ranks say of themselves, how far the job is.
 
+use super::sight::{Lane, Sight};
 use crate::show::progress::Progress;
 use crate::show::state::Row;
 use dc_model::{Record, SubtaskId};
 use dc_spool::job::JobRecord;
-use dc_spool::progress::Slots;
-use dcsched_core::job::{Job, Phase, Running};
+use dcsched_core::job::{Durable, JobSpec, Phase};
 use std::collections::HashMap;
 
 /// Beyond so many subtasks their predicted times are not added up one by one.
@@ -36,10 +36,10 @@ pub struct Tally {
 impl Tally {
     /// Of a job as it stands.
     #[must_use]
-    pub fn new(job: &Job, slots: u32) -> Self {
-        let needs = &job.spec().needs;
+    pub fn new(spec: &JobSpec, durable: &Durable, slots: u32) -> Self {
+        let needs = &spec.needs;
         let is_done = |phase| matches!(phase, Phase::Computed | Phase::Merging | Phase::Completed);
-        let done = || job.durable().entries.iter().zip(needs).filter(|(entry, _)| is_done(entry.phase));
+        let done = || durable.entries.iter().zip(needs).filter(|(entry, _)| is_done(entry.phase));
         let cells_done = done().map(|(_, need)| need.cells).sum();
         Self {
             done: done().count() as u64,
@@ -47,7 +47,7 @@ impl Tally {
             cells_before: cells_done,
             cells_total: needs.iter().map(|need| need.cells).sum(),
             total: needs.len() as u64,
-            one_each: needs.len() == job.spec().ranks as usize,
+            one_each: needs.len() == spec.ranks as usize,
             slots,
             ..Self::default()
         }
@@ -65,12 +65,12 @@ impl Tally {
     }
 
     /// A decision was made.
-    pub fn on_record(&mut self, record: &Record, job: &Job) {
+    pub fn on_record(&mut self, record: &Record, spec: &JobSpec) {
         match record {
             Record::Done { subtask, .. } => {
                 self.started_ns.remove(subtask);
                 self.done += 1;
-                self.cells_done += job.spec().needs.get(subtask.index()).map_or(0, |need| need.cells);
+                self.cells_done += spec.needs.get(subtask.index()).map_or(0, |need| need.cells);
             }
             Record::AttemptFailed { subtask, retry, .. } => {
                 self.started_ns.remove(subtask);
@@ -86,11 +86,11 @@ impl Tally {
 
     /// How far the job is.
     #[must_use]
-    pub fn progress(&self, job: &Job, slots: &Slots, now_ns: u64) -> Progress {
+    pub fn progress(&self, job: &impl Sight, now_ns: u64) -> Progress {
         let running = job.all_running();
         let mut reached: HashMap<SubtaskId, u64> = HashMap::with_capacity(running.len());
         for running in &running {
-            reached.insert(running.subtask, cells_of(job, running, slots).unwrap_or(0));
+            reached.insert(running.subtask, cells_of(job, running).unwrap_or(0));
         }
         let cells_done = self.cells_done + reached.values().sum::<u64>();
         Progress {
@@ -110,7 +110,7 @@ impl Tally {
     /// By what was learned of the kernel; before anything was, by how much is done in the time so far.
     fn left_ns(
         &self,
-        job: &Job,
+        job: &impl Sight,
         reached: &HashMap<SubtaskId, u64>,
         cells_done: u64,
         now_ns: u64,
@@ -134,13 +134,13 @@ impl Tally {
 
     /// What runs, for people.
     #[must_use]
-    pub fn rows(&self, job: &Job, record: &JobRecord, slots: &Slots, now_ns: u64) -> Vec<Row> {
-        let row = |running: Running| Row {
+    pub fn rows(&self, job: &impl Sight, record: &JobRecord, now_ns: u64) -> Vec<Row> {
+        let row = |running: Lane| Row {
             rank: running.rank,
             subtask: running.subtask,
             name: name_of(record, running.subtask),
             attempt: running.attempt,
-            cells_done: cells_of(job, &running, slots),
+            cells_done: cells_of(job, &running),
             cells: job.spec().needs.get(running.subtask.index()).map_or(0, |need| need.cells),
             ran_ns: now_ns.saturating_sub(self.started_ns.get(&running.subtask).copied().unwrap_or(now_ns)),
         };
@@ -149,11 +149,9 @@ impl Tally {
 }
 
 /// Cells that a running attempt says it has done; never more than it has.
-fn cells_of(job: &Job, running: &Running, slots: &Slots) -> Option<u64> {
-    let said = slots.read(running.rank)?;
-    let is_its = (said.subtask, said.attempt) == (running.subtask, running.attempt);
+fn cells_of(job: &impl Sight, running: &Lane) -> Option<u64> {
     let cells = job.spec().needs.get(running.subtask.index())?.cells;
-    is_its.then(|| said.cells.min(cells))
+    job.cells_said(running).map(|said| said.min(cells))
 }
 
 /// A subtask's name, where the user gave it one.

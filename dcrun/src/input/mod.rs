@@ -2,8 +2,6 @@
 //! attempt gets it from the beginning, up to a cap. Beyond that what all have taken is dropped, and who would need it
 //! again fails.
 
-use super::Notice;
-use crate::mailbox::Mailbox;
 use dc_model::wire::{INPUT_BYTES_MAX, InputThen, Source, ToStarter};
 use dc_model::{Attempt, SubtaskId};
 use nix::errno::Errno;
@@ -13,10 +11,14 @@ use nix::unistd::{getpgrp, isatty, read, tcgetpgrp};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// How long a terminal is left alone before it is looked at again whether it is ours.
 const AWAY_MS: u16 = 200;
+
+/// Who is told what was read; nothing is the end. Called from another thread.
+pub type Told = Arc<dyn Fn(io::Result<Vec<u8>>) + Send + Sync>;
 
 /// A rank that takes input.
 #[derive(Debug)]
@@ -38,7 +40,6 @@ enum Ended {
 }
 
 /// The input, as far as it is read.
-#[derive(Debug)]
 pub struct Input {
     source: Source,
     kept_bytes_max: u64,
@@ -50,13 +51,13 @@ pub struct Input {
     takers: BTreeMap<SubtaskId, Taker>,
     asks: Option<Sender<usize>>,
     asked: bool,
-    told: Mailbox<Notice>,
+    told: Told,
 }
 
 impl Input {
     /// None where nobody is sent any.
     #[must_use]
-    pub fn new(source: &Source, kept_bytes_max: u64, told: Mailbox<Notice>) -> Option<Self> {
+    pub fn new(source: &Source, kept_bytes_max: u64, told: Told) -> Option<Self> {
         matches!(source, Source::Relay { .. }).then(|| Self {
             source: source.clone(),
             kept_bytes_max,
@@ -179,10 +180,10 @@ impl Input {
     fn ask(&mut self, room: u32) {
         if self.asks.is_none() {
             let (sender, asks) = channel();
-            let told = self.told.clone();
+            let told = Arc::clone(&self.told);
             let thread = std::thread::Builder::new().name("stdin".to_owned());
-            if let Err(error) = thread.spawn(move || read_all(&asks, &told)) {
-                self.told.push(Notice::Input(Err(error)));
+            if let Err(error) = thread.spawn(move || read_all(&asks, told.as_ref())) {
+                (self.told)(Err(error));
             }
             self.asks = Some(sender);
         }
@@ -195,13 +196,13 @@ impl Input {
 }
 
 /// The thread: reads once for each time it is asked.
-fn read_all(asks: &Receiver<usize>, told: &Mailbox<Notice>) {
+fn read_all(asks: &Receiver<usize>, told: &dyn Fn(io::Result<Vec<u8>>)) {
     // A terminal would stop all of dcrun for reading in the background.
     let _ = SigSet::from_iter([Signal::SIGTTIN]).thread_block();
     for room in asks {
         let read = read_once(room);
         let is_end = read.as_ref().map_or(true, Vec::is_empty);
-        told.push(Notice::Input(read));
+        told(read);
         if is_end {
             return;
         }

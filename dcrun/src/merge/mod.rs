@@ -1,12 +1,14 @@
 //! The merge, in a thread of its own: committed results into the files asked for, or to a command.
 
-use super::exec::{self, Leash};
+pub mod exec;
+
 use dc_gather::{Fill, Format, GridReport, MergeError, Part};
 use dc_model::{Domain, SubtaskId, exit};
 use dc_spool::files::{Dir, shown};
 use dc_spool::job::{JobRecord, MergeKind, MergeTarget};
 use dc_spool::result::Results;
 use dcsched_core::job::Entry;
+use exec::Leash;
 use std::path::PathBuf;
 
 /// All that is needed, owned by the thread.
@@ -73,6 +75,15 @@ pub fn parts(record: &JobRecord, entries: &[Entry]) -> Vec<Part> {
 }
 
 impl Merge {
+    /// Merges in a thread of its own, and tells the end from there; where there is no thread, at once.
+    pub fn start(self, told: impl Fn(Result<Vec<Merged>, Failed>) + Clone + Send + 'static) {
+        let theirs = told.clone();
+        let thread = std::thread::Builder::new().name("merge".to_owned());
+        if let Err(error) = thread.spawn(move || theirs(self.run())) {
+            told(Err(Failed::own("start a thread", &error)));
+        }
+    }
+
     /// Merges into every target in turn, and gives those.
     ///
     /// # Errors
