@@ -210,7 +210,15 @@ fn variables_in_the_code() {
     let page = read("man/dc-kernel.7");
     let listed = variables_in_items(&section(&page, "Sh", "ENVIRONMENT"));
     let mut known = Words::new();
-    for dir in ["model/src", "dcd/src", "dcrun/src", "spool/src", "spool/capi/src", "gather/src"] {
+    for dir in [
+        "model/src",
+        "dcd/src",
+        "dcrun/src",
+        "dcsched/brief/src",
+        "spool/src",
+        "spool/capi/src",
+        "gather/src",
+    ] {
         let sources = sources(&root().join(dir));
         for (_, code) in sources.iter().filter(|(path, _)| !path.ends_with(STRIPPED)) {
             known.extend(quoted_words(code, "DC_"));
