@@ -9,6 +9,7 @@ pub mod cpuset;
 pub mod distribution;
 pub mod domain;
 pub mod exit;
+pub mod hostlist;
 pub mod ids;
 pub mod limits;
 pub mod mpi;
