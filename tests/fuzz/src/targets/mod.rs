@@ -1,5 +1,6 @@
 //! The targets by name, one file a kind of decoder.
 
+mod config;
 mod domain;
 mod journal;
 mod list;
@@ -142,6 +143,15 @@ pub const TARGETS: &[Target] = &[
         seeds: domain::npy_headers,
         times_input: 64,
         free_bytes: FREE_BYTES,
+    },
+    Target {
+        name: "config",
+        run: config::run,
+        seeds: config::seeds,
+        // A mistake a byte, each with its message.
+        times_input: 512,
+        // A list of a few letters may name 65,536 nodes.
+        free_bytes: 48 << 20,
     },
 ];
 
