@@ -15,6 +15,8 @@ pub enum GiveUp {
     RunLost = 3,
     /// Another rank of its gang failed.
     Gang = 4,
+    /// Its node is lost, or has forgotten it.
+    NodeLost = 5,
 }
 
 /// Why the job starts nothing new.
@@ -59,6 +61,8 @@ pub enum Record {
         rank: Rank,
         /// Its CPUs, by the OS's numbers; empty when it is not bound.
         cpus: CpuSet,
+        /// The cluster's number of its node; 0 on one machine.
+        node: u32,
     },
     /// It runs, from this checkpoint or from the beginning.
     Started {

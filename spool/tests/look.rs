@@ -79,7 +79,13 @@ impl Job {
         for id in 0..3 {
             let (subtask, attempt) = (SubtaskId(id), Attempt(1));
             records.push(Record::Granted { subtask, attempt });
-            records.push(Record::Launched { subtask, attempt, rank: Rank(0), cpus: CpuSet::from_iter([id]) });
+            records.push(Record::Launched {
+                subtask,
+                attempt,
+                rank: Rank(0),
+                cpus: CpuSet::from_iter([id]),
+                node: 0,
+            });
             records.push(Record::Started { subtask, attempt, from: None });
         }
         records.push(Record::Done { subtask: SubtaskId(0), attempt: Attempt(1), result: meta });

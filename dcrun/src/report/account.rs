@@ -85,8 +85,9 @@ impl Account {
                     self.predicted_ns = *predicted_ns;
                 }
             }
-            Record::Launched { subtask, rank, cpus, .. } => {
-                let place = cpus.iter().next().map_or(Place::Rank(rank.0), Place::Cpu);
+            Record::Launched { subtask, rank, cpus, node, .. } => {
+                let first = cpus.iter().next();
+                let place = first.map_or(Place::Rank(rank.0), |cpu| Place::Cpu { node: *node, cpu });
                 self.with(*subtask, |seen| {
                     *seen = Seen { all_ns: seen.all_ns, place, runs: true, ..Seen::default() };
                 });

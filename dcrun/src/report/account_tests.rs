@@ -13,7 +13,10 @@ fn job(cells: &[u64], cores: u32) -> Subtasks {
 fn launched(subtask: u32, attempt: u32, cpu: u32) -> [Record; 2] {
     let (subtask, attempt) = (SubtaskId(subtask), Attempt(attempt));
     let cpus = CpuSet::from_iter([cpu]);
-    [Record::Granted { subtask, attempt }, Record::Launched { subtask, attempt, rank: Rank(0), cpus }]
+    [
+        Record::Granted { subtask, attempt },
+        Record::Launched { subtask, attempt, rank: Rank(0), cpus, node: 0 },
+    ]
 }
 
 fn measured(subtask: u32, attempt: u32, ended_ns: u64, ran_ns: u64, kept_ns: u64) -> Record {

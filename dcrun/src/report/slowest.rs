@@ -13,7 +13,12 @@ const OTHERS_MIN: u64 = 3;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Place {
     /// The first of the CPUs that it was bound to.
-    Cpu(u32),
+    Cpu {
+        /// The cluster's number of the node; 0 on one machine.
+        node: u32,
+        /// By the OS's number.
+        cpu: u32,
+    },
     /// The rank's lane, where it was not bound.
     Rank(u32),
 }
@@ -21,7 +26,8 @@ pub enum Place {
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Cpu(cpu) => write!(f, "CPU {cpu}"),
+            Self::Cpu { node: 0, cpu } => write!(f, "CPU {cpu}"),
+            Self::Cpu { node, cpu } => write!(f, "CPU {cpu} of node {node}"),
             Self::Rank(rank) => write!(f, "rank {rank}"),
         }
     }

@@ -145,7 +145,7 @@ fn used_cores(spec: &JobSpec) -> (Vec<bool>, CpuSet) {
     let mut ready = seats.ready();
     let part = |seats: &Seats, place: u32| {
         let subtask = subtasks[place as usize];
-        seats.part(subtask, needs[subtask.index()])
+        seats.class(subtask, needs[subtask.index()])
     };
     for place in 0..subtasks.len() as u32 {
         ready.insert(place, part(&seats, place));

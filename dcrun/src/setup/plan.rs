@@ -165,7 +165,7 @@ impl Play {
     /// Starts each as soon as it can be, until none waits or, against all that the setup has checked, none could run.
     fn through(&mut self, work: Work<'_>, times: &[u64]) {
         let mut ready = self.seats.ready();
-        let part = |seats: &Seats, subtask: SubtaskId| seats.part(subtask, work.needs[subtask.index()]);
+        let part = |seats: &Seats, subtask: SubtaskId| seats.class(subtask, work.needs[subtask.index()]);
         for (place, subtask) in (0..).zip(work.order) {
             if work.needs[subtask.index()].cells > 0 {
                 ready.insert(place, part(&self.seats, *subtask));

@@ -5,7 +5,7 @@ use dc_spool::job::JobRecord;
 use dcsched_core::job::{JobSpec, Need};
 use dcsched_core::place::{Bind, count_units};
 
-/// The job as the core has it, on these cores. What the node has besides (limits on memory, other jobs) is the
+/// The job as the core has it, on these cores; without any it is a job whose parts join and go. What the node has besides (limits on memory, other jobs) is the
 /// caller's to add.
 #[must_use]
 pub fn spec(record: &JobRecord, topology: Topology) -> JobSpec {
@@ -25,6 +25,8 @@ pub fn spec(record: &JobRecord, topology: Topology) -> JobSpec {
             u32::try_from(wanted.div_ceil(cores)).unwrap_or(u32::MAX).max(1)
         }
     };
+    // Without a machine it is a job of a cluster.
+    let releases = topology.cores.is_empty();
     JobSpec {
         needs,
         ranks: options.ranks,
@@ -38,6 +40,7 @@ pub fn spec(record: &JobRecord, topology: Topology) -> JobSpec {
         distribution: options.distribution,
         ranks_per_core,
         crowd: Vec::new(),
+        releases,
         memory_max_bytes: None,
     }
 }

@@ -40,7 +40,7 @@ fn record(column: &str, phase: Phase, entry: &Entry) -> Record {
     match column {
         "epoch" => Record::Epoch { epoch: 2 },
         "granted" => Record::Granted { subtask, attempt: attempt.next() },
-        "launched" => Record::Launched { subtask, attempt, rank: Rank(0), cpus: CpuSet::new() },
+        "launched" => Record::Launched { subtask, attempt, rank: Rank(0), cpus: CpuSet::new(), node: 0 },
         "started" => Record::Started { subtask, attempt, from: None },
         "measured" => Record::Measured { subtask, attempt, ended_ns: 9, ran_ns: 8, kept_ns: 0 },
         "done" => Record::Done { subtask, attempt, result: None },

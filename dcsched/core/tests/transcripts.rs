@@ -67,6 +67,7 @@ fn spec(words: &[&str]) -> JobSpec {
         memory_max_bytes: None,
         ranks_per_core: number(words, "share", 1) as u32,
         crowd: Vec::new(),
+        releases: false,
     }
 }
 
@@ -162,7 +163,10 @@ impl Stage {
 
 fn show(action: &Action, text: &mut String) {
     let shown = match action {
-        Action::Append { seq, record } => format!("append {seq} {record:?}"),
+        Action::Append { seq, record } => {
+            // One machine is node 0, which goes without saying.
+            format!("append {seq} {record:?}").replace(", node: 0 }", " }")
+        }
         Action::Launch { subtask, attempt, rank, placement, before, after } => {
             let before = before.map_or(String::new(), |before| format!(", before {before}"));
             let after =

@@ -48,6 +48,7 @@ pub(super) fn any_spec(random: &mut Random) -> JobSpec {
         memory_max_bytes: random.chance(200).then(|| random.between(node_bytes / 2, node_bytes)),
         crowd: (0..random.below(u64::from(cores) + 1)).map(|_| random.below(3) as u32).collect(),
         topology,
+        releases: false,
     };
     if check(&spec).is_err() {
         // A map that is too small for a subtask, or memory above the limit.

@@ -58,6 +58,7 @@ fn give_up(why: GiveUp) -> &'static str {
         GiveUp::StarterLost => "its starter died",
         GiveUp::RunLost => "its dcrun died",
         GiveUp::Gang => "another rank of its gang failed",
+        GiveUp::NodeLost => "its node is lost",
     }
 }
 
@@ -76,9 +77,10 @@ fn words(record: &Record) -> String {
     match record {
         Record::Epoch { epoch } => format!("epoch {epoch}"),
         Record::Granted { subtask, attempt } => format!("granted    {}", who(*subtask, *attempt)),
-        Record::Launched { subtask, attempt, rank, cpus } => {
+        Record::Launched { subtask, attempt, rank, cpus, node } => {
             let cpus = if cpus.is_empty() { "not bound".to_owned() } else { format!("CPUs {cpus}") };
-            format!("launched   {} on rank {rank}, {cpus}", who(*subtask, *attempt))
+            let node = if *node == 0 { String::new() } else { format!(" on node {node}") };
+            format!("launched   {}{node} on rank {rank}, {cpus}", who(*subtask, *attempt))
         }
         Record::Started { subtask, attempt, from } => {
             format!("started    {} from {}", who(*subtask, *attempt), from_words(*from))
@@ -135,8 +137,12 @@ fn object(seq: u64, record: &Record) -> Value {
     let (name, mut line) = match record {
         Record::Epoch { epoch } => ("epoch", json!({ "epoch": epoch })),
         Record::Granted { .. } => ("granted", json!({})),
-        Record::Launched { rank, cpus, .. } => {
-            ("launched", json!({ "rank": rank.0, "cpus": cpus.iter().collect::<Vec<_>>() }))
+        Record::Launched { rank, cpus, node, .. } => {
+            let mut object = json!({ "rank": rank.0, "cpus": cpus.iter().collect::<Vec<_>>() });
+            if *node != 0 {
+                object["node"] = json!(node);
+            }
+            ("launched", object)
         }
         Record::Started { from, .. } => ("started", json!({ "from": restart(*from) })),
         Record::Done { result, .. } => {

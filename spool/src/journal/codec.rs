@@ -8,7 +8,7 @@ use dc_model::{
 };
 
 /// The type numbers of records and their names, as `docs/spool-format.md` lists them.
-pub const TYPES: [(u16, &str); 13] = [
+pub const TYPES: [(u16, &str); 14] = [
     (EPOCH, "Epoch"),
     (GRANTED, "Granted"),
     (LAUNCHED, "Launched"),
@@ -22,6 +22,7 @@ pub const TYPES: [(u16, &str); 13] = [
     (ENDED, "Ended"),
     (NODE, "Node"),
     (MEASURED, "Measured"),
+    (LAUNCHED_ON, "LaunchedOn"),
 ];
 
 const EPOCH: u16 = 1;
@@ -37,13 +38,16 @@ const MERGED: u16 = 10;
 const ENDED: u16 = 11;
 const NODE: u16 = 80;
 const MEASURED: u16 = 81;
+/// A launch on a node of a cluster; on one machine it is [`LAUNCHED`].
+const LAUNCHED_ON: u16 = 128;
 
 /// The type number of a record.
 pub(super) fn number(record: &Record) -> u16 {
     match record {
         Record::Epoch { .. } => EPOCH,
         Record::Granted { .. } => GRANTED,
-        Record::Launched { .. } => LAUNCHED,
+        Record::Launched { node: 0, .. } => LAUNCHED,
+        Record::Launched { .. } => LAUNCHED_ON,
         Record::Started { .. } => STARTED,
         Record::Done { .. } => DONE,
         Record::AttemptFailed { .. } => ATTEMPT_FAILED,
@@ -62,9 +66,12 @@ pub(super) fn encode(record: &Record, w: &mut Writer) {
     match record {
         Record::Epoch { epoch } => w.u64(*epoch),
         Record::Granted { subtask, attempt } => who(w, *subtask, *attempt),
-        Record::Launched { subtask, attempt, rank, cpus } => {
+        Record::Launched { subtask, attempt, rank, cpus, node } => {
             who(w, *subtask, *attempt);
             w.u32(rank.0);
+            if *node != 0 {
+                w.u32(*node);
+            }
             w.u32(cpus.words().len() as u32);
             cpus.words().iter().for_each(|word| w.u64(*word));
         }
@@ -137,6 +144,14 @@ pub(super) fn decode(number: u16, payload: &[u8]) -> Result<Record, DecodeError>
             subtask: SubtaskId(r.u32()?),
             attempt: Attempt(r.u32()?),
             rank: Rank(r.u32()?),
+            node: 0,
+            cpus: get_cpus(r)?,
+        },
+        LAUNCHED_ON => Record::Launched {
+            subtask: SubtaskId(r.u32()?),
+            attempt: Attempt(r.u32()?),
+            rank: Rank(r.u32()?),
+            node: Some(r.u32()?).filter(|node| *node != 0).ok_or(DecodeError::Impossible("node"))?,
             cpus: get_cpus(r)?,
         },
         STARTED => Record::Started {
@@ -163,6 +178,7 @@ pub(super) fn decode(number: u16, payload: &[u8]) -> Result<Record, DecodeError>
                 2 => GiveUp::StarterLost,
                 3 => GiveUp::RunLost,
                 4 => GiveUp::Gang,
+                5 => GiveUp::NodeLost,
                 _ => return Err(DecodeError::Unknown("reason of giving up")),
             },
         },

@@ -40,7 +40,10 @@ fn what_is_read_is_written_again_the_same() {
 fn the_table_of_types_is_whole() {
     let mut seen = std::collections::BTreeSet::new();
     for record in records() {
-        let name = format!("{record:?}").split([' ', '{']).next().unwrap().to_owned();
+        let mut name = format!("{record:?}").split([' ', '{']).next().unwrap().to_owned();
+        if matches!(record, Record::Launched { node: 1.., .. }) {
+            name.push_str("On");
+        }
         assert!(TYPES.contains(&(number(&record), name.as_str())), "{name}");
         seen.insert(number(&record));
     }
@@ -52,8 +55,18 @@ fn the_table_of_types_is_whole() {
 #[test]
 fn golden_bytes() {
     let (subtask, attempt) = (SubtaskId(0x0102), Attempt(3));
-    let launched = Record::Launched { subtask, attempt, rank: Rank(4), cpus: CpuSet::from_iter([0, 9]) };
-    assert_eq!(bytes(&launched), [2, 1, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0]);
+    let launched =
+        |node| Record::Launched { subtask, attempt, rank: Rank(4), cpus: CpuSet::from_iter([0, 9]), node };
+    assert_eq!(bytes(&launched(0)), [2, 1, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0]);
+    let mut on_a_node = bytes(&launched(7));
+    let expected = [2, 1, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 7, 0, 0, 0, 1, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0];
+    assert_eq!((number(&launched(7)), on_a_node.as_slice()), (128, expected.as_slice()));
+    on_a_node[12] = 0;
+    assert_eq!(
+        decode(128, &on_a_node),
+        Err(DecodeError::Impossible("node")),
+        "that is a launch without a node"
+    );
     let done = Record::Done { subtask, attempt, result: Some(ResultMeta { len: 5, crc: 6 }) };
     assert_eq!(bytes(&done), [2, 1, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 6, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0]);
     let failed = Record::AttemptFailed {

@@ -14,8 +14,8 @@ fn types_have_their_numbers_and_lengths() {
     for record in records() {
         // The CPUs' words come on top of what is always there.
         let record = match record {
-            Record::Launched { subtask, attempt, rank, .. } => {
-                Record::Launched { subtask, attempt, rank, cpus: CpuSet::new() }
+            Record::Launched { subtask, attempt, rank, node, .. } => {
+                Record::Launched { subtask, attempt, rank, cpus: CpuSet::new(), node }
             }
             Record::Node { cores, usable, predicted_ns, .. } => {
                 Record::Node { host: String::new(), cores, usable, predicted_ns }

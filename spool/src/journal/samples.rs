@@ -19,8 +19,8 @@ pub fn records() -> Vec<Record> {
     let mut records = vec![
         Record::Epoch { epoch: 1 },
         Record::Granted { subtask, attempt },
-        Record::Launched { subtask, attempt, rank: Rank(3), cpus: CpuSet::new() },
-        Record::Launched { subtask, attempt, rank: Rank(0), cpus: CpuSet::from_iter([1, 70, 200]) },
+        Record::Launched { subtask, attempt, rank: Rank(3), cpus: CpuSet::new(), node: 0 },
+        Record::Launched { subtask, attempt, rank: Rank(0), cpus: CpuSet::from_iter([1, 70, 200]), node: 0 },
         Record::Started { subtask, attempt, from: None },
         Record::Started { subtask, attempt, from: Some(at) },
         Record::Done { subtask, attempt, result: None },
@@ -49,5 +49,8 @@ pub fn records() -> Vec<Record> {
     records.push(Record::Measured { subtask, attempt, ended_ns: 1 << 40, ran_ns: 1 << 33, kept_ns: 7 });
     records.extend([Record::Merging, Record::Merged, Record::Ended { status: 137 }]);
     records.push(Record::GivenUp { subtask, attempt, why: GiveUp::Gang });
+    let cpus = CpuSet::from_iter([0, 70]);
+    records.push(Record::Launched { subtask, attempt, rank: Rank(3), cpus, node: 17 });
+    records.push(Record::GivenUp { subtask, attempt, why: GiveUp::NodeLost });
     records
 }

@@ -98,12 +98,12 @@ impl Gang {
         let order = order(self.needs.iter().map(|need| (need.cells, need.cores)));
         let work = Work { order: &order, needs: &self.needs };
         let mut ready = self.node.ready();
-        let part = |rank: &SubtaskId| self.node.part(*rank, self.needs[rank.index()]);
-        let parts: Vec<u32> = order.iter().map(part).collect();
-        (0..).zip(&parts).for_each(|(place, part)| ready.insert(place, *part));
+        let class = |rank: &SubtaskId| self.node.class(*rank, self.needs[rank.index()]);
+        let classes: Vec<u32> = order.iter().map(class).collect();
+        (0..).zip(&classes).for_each(|(place, class)| ready.insert(place, *class));
         let mut seats: Vec<Option<Placement>> = vec![None; self.needs.len()];
         while let Some(seat) = self.node.try_seat(&ready, work) {
-            ready.remove(seat.place, parts[seat.place as usize]);
+            ready.remove(seat.place, classes[seat.place as usize]);
             seats[seat.subtask.index()] = Some(seat.placement);
         }
         if seats.iter().any(Option::is_none) {
@@ -180,8 +180,8 @@ impl Job {
         for ((rank, list), placement) in (0..).map(Rank).zip(lists).zip(&seats) {
             for subtask in &list {
                 attempt = self.durable.entries[subtask.index()].attempt;
-                let (subtask, cpus) = (*subtask, placement.cpus.clone());
-                self.commit(Record::Launched { subtask, attempt, rank, cpus }, out);
+                let (subtask, cpus, node) = (*subtask, placement.cpus.clone(), placement.node);
+                self.commit(Record::Launched { subtask, attempt, rank, cpus, node }, out);
                 let (number, placement) = (self.durable.seq, placement.clone());
                 let running =
                     Running { subtask, attempt, rank, placement, number, behind: None, follower: None };

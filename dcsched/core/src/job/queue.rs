@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 
 /// Grants kept ahead before the time of a sync is known.
 const WINDOW_START: u32 = 64;
-/// Of each part of the queue this share of the window is granted beyond it, so that what could start beside one that
+/// Of each class of the queue this share of the window is granted beyond it, so that what could start beside one that
 /// waits for memory, or on another lane, is not kept from it by those before it.
-const WINDOW_PARTS: u32 = 4;
+const WINDOW_CLASSES: u32 = 4;
 
 /// Subtasks that wait, in the order in which they start: longest first, ties by id.
 #[derive(Clone, Debug)]
@@ -18,15 +18,15 @@ pub(super) struct Queue {
     order: Vec<SubtaskId>,
     /// Each subtask's place in that order.
     place_in_order: Vec<u32>,
-    /// The part of the queue each place belongs to; empty where there is but one.
-    part_of: Vec<u32>,
+    /// The class of the queue each place belongs to; empty where there is but one.
+    class_of: Vec<u32>,
     /// Those that wait for a grant.
     waiting: Ready,
     /// Grants on their way to the disk, by their record's number.
     pending: VecDeque<(u64, u32)>,
     /// Those whose grant is durable.
     ready: Ready,
-    /// Pending and ready ones, by part.
+    /// Pending and ready ones, by class.
     granted: Vec<u32>,
     window: u32,
 }
@@ -40,12 +40,12 @@ impl Queue {
             place_in_order[subtask.index()] = place as u32;
         }
         let ready = seats.ready();
-        let part = |subtask: &SubtaskId| seats.part(*subtask, spec.needs[subtask.index()]);
+        let class = |subtask: &SubtaskId| seats.class(*subtask, spec.needs[subtask.index()]);
         Self {
-            part_of: if ready.parts() > 1 { order.iter().map(part).collect() } else { Vec::new() },
+            class_of: if ready.classes() > 1 { order.iter().map(class).collect() } else { Vec::new() },
             waiting: ready.clone(),
             pending: VecDeque::new(),
-            granted: vec![0; ready.parts() as usize],
+            granted: vec![0; ready.classes() as usize],
             ready,
             window: WINDOW_START,
             place_in_order,
@@ -58,28 +58,28 @@ impl Queue {
         self.window = grants;
     }
 
-    fn part(&self, place: u32) -> u32 {
-        self.part_of.get(place as usize).copied().unwrap_or(0)
+    fn class(&self, place: u32) -> u32 {
+        self.class_of.get(place as usize).copied().unwrap_or(0)
     }
 
     /// Puts a subtask into the queue.
     pub fn wait(&mut self, subtask: SubtaskId) {
         let place = self.place_in_order[subtask.index()];
-        self.waiting.insert(place, self.part(place));
+        self.waiting.insert(place, self.class(place));
     }
 
-    /// The next subtask to be granted, if fewer than the window are; or one of a part of which too few are.
+    /// The next subtask to be granted, if fewer than the window are; or one of a class of which too few are.
     #[must_use]
     pub fn next_to_grant(&self) -> Option<SubtaskId> {
         let window = self.window.max(1);
         let place = if self.pending.len() + self.ready.len() < window as usize {
             self.waiting.first()
-        } else if self.part_of.is_empty() {
+        } else if self.class_of.is_empty() {
             None
         } else {
-            let least = window.div_ceil(WINDOW_PARTS);
+            let least = window.div_ceil(WINDOW_CLASSES);
             let short = (0..).zip(&self.granted).filter(|(_, granted)| **granted < least);
-            short.filter_map(|(part, _)| self.waiting.first_of(part)).min()
+            short.filter_map(|(class, _)| self.waiting.first_of(class)).min()
         };
         place.map(|place| self.order[place as usize])
     }
@@ -87,10 +87,10 @@ impl Queue {
     /// Its grant is on its way to the disk.
     pub fn on_granted(&mut self, subtask: SubtaskId, seq: u64) {
         let place = self.place_in_order[subtask.index()];
-        let part = self.part(place);
-        let waited = self.waiting.remove(place, part);
+        let class = self.class(place);
+        let waited = self.waiting.remove(place, class);
         assert!(waited, "subtask {subtask} was granted without waiting");
-        self.granted[part as usize] += 1;
+        self.granted[class as usize] += 1;
         self.pending.push_back((seq, place));
     }
 
@@ -102,7 +102,7 @@ impl Queue {
                 break;
             }
             self.pending.pop_front();
-            self.ready.insert(place, self.part(place));
+            self.ready.insert(place, self.class(place));
         }
         self.pending.len() < before
     }
@@ -116,10 +116,10 @@ impl Queue {
     /// It has a lane, or will have.
     pub fn on_seated(&mut self, subtask: SubtaskId) {
         let place = self.place_in_order[subtask.index()];
-        let part = self.part(place);
-        let was_ready = self.ready.remove(place, part);
+        let class = self.class(place);
+        let was_ready = self.ready.remove(place, class);
         assert!(was_ready, "subtask {subtask} was seated without being ready");
-        self.granted[part as usize] -= 1;
+        self.granted[class as usize] -= 1;
     }
 
     /// Those that are ready, and all that is to know of them.

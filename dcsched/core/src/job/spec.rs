@@ -13,7 +13,7 @@ pub struct Need {
     pub mem_bytes: u64,
 }
 
-/// A job on one node.
+/// A job.
 #[derive(Clone, Debug)]
 pub struct JobSpec {
     /// Its subtasks, by id.
@@ -30,7 +30,7 @@ pub struct JobSpec {
     pub gang: bool,
     /// Whether results are merged at the end.
     pub merge: bool,
-    /// The node.
+    /// The machine: part 0 on node 0. Without cores: parts join later.
     pub topology: Topology,
     /// How ranks are bound.
     pub bind: Bind,
@@ -43,6 +43,8 @@ pub struct JobSpec {
     /// How little each core of the node is wanted, because other jobs of the host use it; by index, 0 where none is
     /// given.
     pub crowd: Vec<u32>,
+    /// Whether its parts come and go: it runs on a cluster, and gives back the cores that it has no use for.
+    pub releases: bool,
 }
 
 impl JobSpec {
@@ -63,6 +65,7 @@ impl JobSpec {
             ranks_per_core: 1,
             memory_max_bytes: None,
             crowd: Vec::new(),
+            releases: false,
         }
     }
 }

@@ -72,7 +72,8 @@ impl Job {
         let entry = &self.durable.entries[subtask.index()];
         let (attempt, before) = (entry.attempt, entry.before);
         let cpus = placement.cpus.clone();
-        self.commit(Record::Launched { subtask, attempt, rank, cpus }, out);
+        let node = placement.node;
+        self.commit(Record::Launched { subtask, attempt, rank, cpus, node }, out);
         self.live.on_launched(Running {
             subtask,
             attempt,

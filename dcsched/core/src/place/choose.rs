@@ -22,8 +22,7 @@ impl CorePool {
             return Err(Lack::Cores);
         }
         let is_open = |unit: &Unit| {
-            unit.ranks < self.ranks_per_core
-                && wish.except.is_none_or(|domain| domain as usize != unit.domain)
+            self.is_open(unit) && wish.except.is_none_or(|domain| domain as usize != unit.domain)
         };
         let anywhere = || self.choose_among(need, wish, &is_open).ok_or(Lack::Cores);
         if need.mem_bytes == 0 {

@@ -36,6 +36,10 @@ impl Memory {
         self.node.capacity
     }
 
+    pub fn node_left_bytes(&self) -> u64 {
+        self.node.left
+    }
+
     pub fn capacity_bytes(&self, domain: u32) -> u64 {
         self.domains[domain as usize].capacity
     }

@@ -1,12 +1,13 @@
-//! Which cores and how much memory a launch gets: what a node has of them, and who has it now.
+//! Which cores and how much memory a launch gets: what a part of a job has of them on a node, and who has it now.
 //!
 //! Least loaded cores first, and of those the ones that are least crowded by other jobs of the host; then one L3 where
 //! the request fits, else one NUMA domain, else as few domains as possible; among those that fit, the domain whose
 //! running cells a core stay lowest, then the L3 with the fewest running cells a core (heavy subtasks keep apart), then
 //! the lowest logical index. Where memory is asked for, a domain must have enough of it left. The choice is in
-//! `choose.rs`, memory in `memory.rs`.
+//! `choose.rs`, memory in `memory.rs`, what comes and goes otherwise in `coming.rs`.
 
 mod choose;
+mod coming;
 mod memory;
 mod units;
 
@@ -29,6 +30,10 @@ use units::Unit;
 /// What a launch was given.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Placement {
+    /// The part of the job it is in; 0 on one machine.
+    pub part: u32,
+    /// The cluster's number of that part's node; 0 on one machine.
+    pub node: u32,
     /// Its cores: indices into [`Topology::cores`], rising. Where ranks are bound to hardware threads ([`Bind::Thread`],
     /// [`Bind::Fixed`]), those, counted through the cores in their order.
     pub cores: Vec<u32>,
@@ -78,7 +83,7 @@ pub struct Wish<'a> {
     pub except: Option<u32>,
 }
 
-/// The cores and the memory of a node, and who has them.
+/// The cores and the memory of one part, and who has them.
 #[derive(Clone, Debug)]
 pub struct CorePool {
     bind: Bind,
@@ -96,6 +101,12 @@ pub struct CorePool {
     memory: Memory,
     /// Ranks that still find a unit.
     free: u64,
+    /// Units that take one more rank.
+    open: u32,
+    /// Units that were not released.
+    present: u32,
+    /// Cells of all that run.
+    cells: u128,
     /// The last one given.
     ticket: u64,
 }
@@ -152,11 +163,13 @@ impl CorePool {
                     package: core.package,
                     ranks: 0,
                     crowd: 0,
+                    is_gone: false,
                 });
             }
         }
         let memory = Memory::new(topology, domains.len(), memory_max_bytes);
         let free = units.len() as u64 * u64::from(ranks_per_core);
+        let present = units.len() as u32;
         let ranks_of_cores = vec![0; topology.cores.len()];
         Self {
             bind,
@@ -168,6 +181,9 @@ impl CorePool {
             packages,
             memory,
             free,
+            open: present,
+            present,
+            cells: 0,
             ticket: 0,
         }
     }
@@ -182,10 +198,22 @@ impl CorePool {
         self
     }
 
-    /// Cores of the node, or hardware threads where ranks are bound to those; no launch can have more.
+    /// Cores of the part, or hardware threads where ranks are bound to those; no launch can have more.
     #[must_use]
     pub fn cores(&self) -> u32 {
-        self.units.len() as u32
+        self.present
+    }
+
+    /// Those of them that take one more rank.
+    #[must_use]
+    pub fn open(&self) -> u32 {
+        self.open
+    }
+
+    /// The cells of all that run.
+    #[must_use]
+    pub fn running_cells(&self) -> u128 {
+        self.cells
     }
 
     /// Ranks with such a need that can run at once when nothing else does.
@@ -222,6 +250,12 @@ impl CorePool {
     #[must_use]
     pub fn memory_bytes(&self) -> u64 {
         self.memory.node_bytes()
+    }
+
+    /// What is left of it, in bytes.
+    #[must_use]
+    pub fn memory_left_bytes(&self) -> u64 {
+        self.memory.node_left_bytes()
     }
 
     /// Whether such a need can only be met by memory of several domains: no domain has as much, or as many cores.
@@ -268,18 +302,34 @@ impl CorePool {
             Some(units) => self.take_these(units, need)?,
             None => self.choose(need, wish)?,
         };
+        Ok(self.give(units, memory, need))
+    }
+
+    /// Whether these units are there, and each takes one more rank.
+    #[must_use]
+    pub fn are_open(&self, units: &[u32]) -> bool {
+        units.iter().all(|index| self.is_open(&self.units[*index as usize]))
+    }
+
+    fn is_open(&self, unit: &Unit) -> bool {
+        unit.ranks < self.ranks_per_core && !unit.is_gone
+    }
+
+    fn give(&mut self, units: Vec<u32>, memory: Vec<(u32, u64)>, need: Need) -> Placement {
         let share = share(need.cells, units.len() as u32);
         for index in &units {
             let unit = &mut self.units[*index as usize];
             unit.ranks += 1;
+            self.open -= u32::from(unit.ranks == self.ranks_per_core);
             self.ranks_of_cores[unit.core as usize] += 1;
             self.groups[unit.group].load += share;
             self.domains[unit.domain].share.load += share;
         }
         self.free -= units.len() as u64;
+        self.cells += u128::from(need.cells);
         self.memory.take(&memory);
         self.ticket += 1;
-        Ok(self.placement(units, need, memory))
+        self.placement(units, need, memory)
     }
 
     /// The launch has ended: its cores and its memory are free again.
@@ -291,18 +341,20 @@ impl CorePool {
         for index in &placement.cores {
             let unit = &mut self.units[*index as usize];
             assert!(unit.ranks > 0, "core {index} was given back without having been taken");
+            self.open += u32::from(unit.ranks == self.ranks_per_core);
             unit.ranks -= 1;
             self.ranks_of_cores[unit.core as usize] -= 1;
             self.groups[unit.group].load -= share;
             self.domains[unit.domain].share.load -= share;
             self.free += 1;
         }
+        self.cells -= u128::from(placement.cells);
         self.memory.give_back(&placement.memory);
     }
 
     /// The units that are asked for by number.
     fn take_these(&self, units: &[u32], need: Need) -> Result<Chosen, Lack> {
-        if units.iter().any(|index| self.units[*index as usize].ranks >= self.ranks_per_core) {
+        if !self.are_open(units) {
             return Err(Lack::Cores);
         }
         let memory = self.memory_for(units, need, true).ok_or(Lack::Memory)?;
@@ -359,7 +411,8 @@ impl CorePool {
             }
             _ => units.len() as u32,
         };
-        Placement { cores: units, cpus, threads, numa, cells: need.cells, memory, ticket: self.ticket }
+        let (part, node, cells, ticket) = (0, 0, need.cells, self.ticket);
+        Placement { part, node, cores: units, cpus, threads, numa, cells, memory, ticket }
     }
 }
 

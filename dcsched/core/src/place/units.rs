@@ -14,6 +14,8 @@ pub(super) struct Unit {
     pub ranks: u32,
     /// How little it is wanted, next to others with as many ranks.
     pub crowd: u32,
+    /// It was released: it is the job's no more.
+    pub is_gone: bool,
 }
 
 /// Ranks on a unit, then how crowded it is: the lowest are taken first.

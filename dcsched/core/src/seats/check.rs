@@ -77,11 +77,11 @@ pub fn check(spec: &JobSpec) -> Result<(), Misfit> {
         }
     }
     let seats = Seats::new(spec);
-    let allowed = seats.pool.cores();
+    let allowed = seats.parts.iter().map(|part| part.pool.cores()).max().unwrap_or(0);
     if let Some((subtask, need)) = hungriest(live()).filter(|(_, need)| need.cores > allowed) {
         return Err(Misfit::Cores { subtask, wanted: need.cores, allowed });
     }
-    let node = seats.pool.memory_bytes();
+    let node = seats.parts.iter().map(|part| part.pool.memory_bytes()).max().unwrap_or(0);
     let greediest = live().fold(None, |most: Option<(SubtaskId, u64)>, (subtask, need)| {
         if most.is_some_and(|(_, bytes)| bytes >= need.mem_bytes) {
             most

@@ -1,4 +1,4 @@
-//! The queue of the ready, by their places in the order. It is parted so that behind one that waits a few of each part
+//! The queue of the ready, by their places in the order. It has classes, so that behind one that waits a few of each
 //! are looked at, and not all.
 
 use std::collections::BTreeSet;
@@ -7,28 +7,28 @@ use std::collections::BTreeSet;
 #[derive(Clone, Debug)]
 pub struct Ready {
     all: BTreeSet<u32>,
-    /// The same by parts, where there is more than one.
-    parts: Vec<BTreeSet<u32>>,
+    /// The same by classes, where there is more than one.
+    classes: Vec<BTreeSet<u32>>,
 }
 
 impl Ready {
-    pub(super) fn new(parts: u32) -> Self {
-        let parts = if parts > 1 { vec![BTreeSet::new(); parts as usize] } else { Vec::new() };
-        Self { all: BTreeSet::new(), parts }
+    pub(super) fn new(classes: u32) -> Self {
+        let classes = if classes > 1 { vec![BTreeSet::new(); classes as usize] } else { Vec::new() };
+        Self { all: BTreeSet::new(), classes }
     }
 
-    /// Adds a place; `part` is what [`super::Seats::part`] says of its subtask.
-    pub fn insert(&mut self, place: u32, part: u32) {
+    /// Adds a place; `class` is what [`super::Seats::class`] says of its subtask.
+    pub fn insert(&mut self, place: u32, class: u32) {
         self.all.insert(place);
-        if let Some(part) = self.parts.get_mut(part as usize) {
-            part.insert(place);
+        if let Some(class) = self.classes.get_mut(class as usize) {
+            class.insert(place);
         }
     }
 
     /// Takes a place out; `false` when it was not there.
-    pub fn remove(&mut self, place: u32, part: u32) -> bool {
-        if let Some(part) = self.parts.get_mut(part as usize) {
-            part.remove(&place);
+    pub fn remove(&mut self, place: u32, class: u32) -> bool {
+        if let Some(class) = self.classes.get_mut(class as usize) {
+            class.remove(&place);
         }
         self.all.remove(&place)
     }
@@ -39,16 +39,16 @@ impl Ready {
         self.all.first().copied()
     }
 
-    /// The first place of a part.
+    /// The first place of a class.
     #[must_use]
-    pub fn first_of(&self, part: u32) -> Option<u32> {
-        self.parts.get(part as usize).unwrap_or(&self.all).first().copied()
+    pub fn first_of(&self, class: u32) -> Option<u32> {
+        self.classes.get(class as usize).unwrap_or(&self.all).first().copied()
     }
 
-    /// How many parts there are.
+    /// How many classes there are.
     #[must_use]
-    pub fn parts(&self) -> u32 {
-        self.parts.len().max(1) as u32
+    pub fn classes(&self) -> u32 {
+        self.classes.len().max(1) as u32
     }
 
     /// How many places.
@@ -63,12 +63,12 @@ impl Ready {
         self.all.is_empty()
     }
 
-    /// The first `each` places of every part, lowest first.
+    /// The first `each` places of every class, lowest first.
     #[must_use]
     pub fn heads(&self, each: usize) -> Vec<u32> {
-        let parts: &[BTreeSet<u32>] =
-            if self.parts.is_empty() { std::slice::from_ref(&self.all) } else { &self.parts };
-        let mut heads: Vec<u32> = parts.iter().flat_map(|part| part.iter().take(each)).copied().collect();
+        let classes: &[BTreeSet<u32>] =
+            if self.classes.is_empty() { std::slice::from_ref(&self.all) } else { &self.classes };
+        let mut heads: Vec<u32> = classes.iter().flat_map(|class| class.iter().take(each)).copied().collect();
         heads.sort_unstable();
         heads
     }

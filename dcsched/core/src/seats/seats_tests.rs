@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cost::order;
+use crate::place::Bind;
 use dc_model::{CpuSet, Distribution, Topology};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -33,7 +34,7 @@ impl Stage {
         let order = order(spec.needs.iter().map(|need| (need.cells, need.cores)));
         let mut ready = seats.ready();
         for (place, subtask) in (0..).zip(&order) {
-            ready.insert(place, seats.part(*subtask, spec.needs[subtask.index()]));
+            ready.insert(place, seats.class(*subtask, spec.needs[subtask.index()]));
         }
         Self { spec, order, ready, seats, running: BTreeMap::new() }
     }
@@ -43,7 +44,7 @@ impl Stage {
         let mut started = Vec::new();
         let work = Work { order: &self.order, needs: &self.spec.needs };
         while let Some(seat) = self.seats.try_seat(&self.ready, work) {
-            let part = self.seats.part(seat.subtask, self.spec.needs[seat.subtask.index()]);
+            let part = self.seats.class(seat.subtask, self.spec.needs[seat.subtask.index()]);
             assert!(self.ready.remove(seat.place, part));
             started.push(format!("{}@{}", seat.subtask, seat.placement.cpus));
             self.running.insert(seat.subtask.0, seat);
