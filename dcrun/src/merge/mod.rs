@@ -69,7 +69,7 @@ pub fn parts(record: &JobRecord, entries: &[Entry]) -> Vec<Part> {
             subtask: SubtaskId(id as u32),
             name: subtask.name.clone(),
             block: subtask.block,
-            committed: entry.result.map(|meta| (entry.attempt, meta)),
+            committed: entry.result.as_deref().map(|meta| (entry.attempt, *meta)),
         })
         .collect()
 }

@@ -151,7 +151,7 @@ mod tests {
             subtask: SubtaskId(id),
             cells: u64::from(id + 1) * 1000,
             ran_ns: u64::from(id + 1) * 10_000,
-            place: Place::Cpu(id % 4),
+            place: Place::Cpu { node: 0, cpu: id % 4 },
             is_whole: true,
         };
         (0..20).map(one).collect()
@@ -176,7 +176,9 @@ mod tests {
     #[test]
     fn a_core_may_be_slow() {
         let mut all = even();
-        all.iter_mut().filter(|one| one.place == Place::Cpu(3)).for_each(|one| one.ran_ns *= 3);
+        all.iter_mut()
+            .filter(|one| one.place == Place::Cpu { node: 0, cpu: 3 })
+            .for_each(|one| one.ran_ns *= 3);
         let found = slowest(&all).unwrap();
         assert_eq!((found.subtask, found.why), (SubtaskId(19), Why::Core));
         assert!(found.core_per_mille.unwrap() > 1500, "{found:?}");
@@ -188,7 +190,7 @@ mod tests {
         let two = &even()[..2];
         assert_eq!(slowest(two).unwrap().why, Why::Unknown);
         let mut all = even();
-        all[7] = Times { ran_ns: 900_000, place: Place::Cpu(9), ..all[7] };
+        all[7] = Times { ran_ns: 900_000, place: Place::Cpu { node: 0, cpu: 9 }, ..all[7] };
         assert_eq!(slowest(&all).unwrap().why, Why::Alone);
         all[7].is_whole = false;
         assert_eq!(slowest(&all).unwrap().subtask, SubtaskId(19), "part of a subtask's time is no subtask's");

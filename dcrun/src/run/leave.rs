@@ -74,7 +74,7 @@ impl Run {
         let entries = &self.job.durable().entries;
         let any_done = entries.iter().zip(needs).any(|(entry, need)| {
             let done = matches!(entry.phase, Phase::Computed | Phase::Merging | Phase::Completed);
-            need.cells > 0 && (done || entry.newest.is_some())
+            need.cells > 0 && (done || entry.newest().is_some())
         });
         let holds_any = |name| {
             let listed = self.dir.subdir(name).and_then(|dir| dir.list());

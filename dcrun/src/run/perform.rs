@@ -33,10 +33,12 @@ impl Run {
                 self.on_launching();
                 self.launch_gang(attempt, &members, before);
             }
-            Action::Stop { subtask, attempt, signal } => {
+            Action::Stop { subtask, attempt, signal, .. } => {
                 self.send(&ToStarter::Stop { subtask, attempt, signal });
             }
             Action::StartStarter => self.start_starter(),
+            // On one machine nobody else would have them.
+            Action::Released { .. } => {}
             Action::Merge => self.start_merge(),
             Action::Finish { status } => self.finish = Some(status),
         }

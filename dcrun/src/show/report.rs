@@ -193,7 +193,7 @@ mod tests {
                 subtask: SubtaskId(0),
                 ran_ns: 4_000_000_000,
                 expected_ns: Some(2_000_000_000),
-                place: Place::Cpu(3),
+                place: Place::Cpu { node: 0, cpu: 3 },
                 core_per_mille: Some(1900),
                 why: Why::Core,
             }),

@@ -6,7 +6,7 @@ use dc_model::{
     Attempt, LaunchStage, Outcome, Record, Restart, RestartOn, ResultMeta, StopReason, SubtaskId, Topology,
 };
 use dcsched_core::job::{Action, Event, Job, JobSpec, Member, Need};
-use dcsched_core::place::{Bind, Distribution};
+use dcsched_core::place::{Bind, Distribution, Placement};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -161,6 +161,14 @@ impl Stage {
     }
 }
 
+/// Part 0 of one machine goes without saying.
+fn part_of(placement: &Placement) -> String {
+    match (placement.part, placement.node) {
+        (0, 0) => String::new(),
+        (part, node) => format!(" of part {part} on node {node}"),
+    }
+}
+
 fn show(action: &Action, text: &mut String) {
     let shown = match action {
         Action::Append { seq, record } => {
@@ -171,18 +179,24 @@ fn show(action: &Action, text: &mut String) {
             let before = before.map_or(String::new(), |before| format!(", before {before}"));
             let after =
                 after.map_or(String::new(), |(subtask, attempt)| format!(", after {subtask}.{attempt}"));
-            format!("launch {subtask}.{attempt} on lane {rank}, cpus {}{before}{after}", placement.cpus)
+            let on = part_of(placement);
+            format!("launch {subtask}.{attempt} on lane {rank}{on}, cpus {}{before}{after}", placement.cpus)
         }
         Action::LaunchGang { attempt, members, before } => {
             let seat = |member: &Member| {
                 let subtasks: Vec<String> = member.subtasks.iter().map(ToString::to_string).collect();
-                format!("{} of {} on cpus {}", member.rank, subtasks.join("+"), member.placement.cpus)
+                let on = part_of(&member.placement);
+                format!("{} of {} on{on} cpus {}", member.rank, subtasks.join("+"), member.placement.cpus)
             };
             let seats: Vec<String> = members.iter().map(seat).collect();
             let before = before.map_or(String::new(), |before| format!(", before {before}"));
             format!("launch a gang, attempt {attempt}: ranks {}{before}", seats.join("; "))
         }
-        Action::Stop { subtask, attempt, signal } => format!("stop {subtask}.{attempt} with {signal}"),
+        Action::Stop { subtask, attempt, part, signal } => {
+            let on = if *part == 0 { String::new() } else { format!(" on part {part}") };
+            format!("stop {subtask}.{attempt}{on} with {signal}")
+        }
+        Action::Released { part, cores } => format!("released of part {part}: cores {cores:?}"),
         Action::Sync => "sync".to_owned(),
         Action::StartStarter => "start a starter".to_owned(),
         Action::Merge => "merge".to_owned(),

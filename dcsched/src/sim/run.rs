@@ -226,6 +226,7 @@ impl Sim {
                 self.queue.after(TO_STARTER_NS, Planned::Stops { starter, subtask, attempt });
             }
             Action::StartStarter => self.new_starter(),
+            Action::Released { .. } => self.checker.on_stuck(),
             Action::Merge => {
                 let needed: Vec<SubtaskId> = self.needed().collect();
                 self.checker.on_merge(needed.into_iter());

@@ -1,6 +1,6 @@
 //! One subtask's durable state, and the only place where a record changes it (docs/job-states.md).
 
-use dc_model::{Attempt, GiveUp, Outcome, Record, Restart, ResultMeta};
+use dc_model::{Attempt, GiveUp, Outcome, Rank, Record, Restart, ResultMeta};
 
 /// Where a subtask stands.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -61,26 +61,37 @@ impl Phase {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refused;
 
-/// One subtask's durable state.
+/// One subtask's durable state. There may be millions of them: what most never have is boxed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry {
     /// Where it stands.
     pub phase: Phase,
     /// Its last attempt; 0 before the first grant.
     pub attempt: Attempt,
+    /// The lane of the last attempt that was launched.
+    pub rank: Rank,
+    /// The node of that attempt; 0 on one machine.
+    pub node: u32,
     /// Failures in this epoch.
     pub failures: u32,
     /// How its last attempt that ended by itself ended; forgotten when another runs.
     pub last: Option<Outcome>,
     /// The result of the committed attempt.
-    pub result: Option<ResultMeta>,
-    /// The checkpoint its running attempt went on from.
+    pub result: Option<Box<ResultMeta>>,
+    /// What is known of its checkpoints, once there is one.
+    pub checkpoints: Option<Box<Checkpoints>>,
+}
+
+/// What the journal says of a subtask's checkpoints.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Checkpoints {
+    /// The one its running attempt went on from.
     pub from: Option<Restart>,
-    /// The newest checkpoint known to have been left.
+    /// The newest known to have been left.
     pub newest: Option<Restart>,
-    /// A checkpoint from which restarts failed, and how many in a row.
+    /// One from which restarts failed, and how many in a row.
     pub suspect: Option<(Restart, u32)>,
-    /// Only older checkpoints than this are gone on from.
+    /// Only older ones than this are gone on from.
     pub before: Option<Restart>,
 }
 
@@ -94,13 +105,12 @@ impl Entry {
         Self {
             phase: if cells == 0 { Phase::Completed } else { Phase::Waiting },
             attempt: Attempt(0),
+            rank: Rank(0),
+            node: 0,
             failures: 0,
             last: None,
             result: None,
-            from: None,
-            newest: None,
-            suspect: None,
-            before: None,
+            checkpoints: None,
         }
     }
 
@@ -124,19 +134,20 @@ impl Entry {
                 self.attempt = *attempt;
                 Phase::Granted
             }
-            (Phase::Granted, Record::Launched { attempt, .. }) if is_current(attempt) => {
+            (Phase::Granted, Record::Launched { attempt, rank, node, .. }) if is_current(attempt) => {
+                (self.rank, self.node) = (*rank, *node);
                 self.last = None;
-                self.from = None;
+                self.set_from(None);
                 Phase::Computing
             }
             (Phase::Computing, Record::Started { attempt, from, .. }) if is_current(attempt) => {
-                self.from = *from;
+                self.set_from(*from);
                 Phase::Computing
             }
             (Phase::Computing, Record::Measured { attempt, .. }) if is_current(attempt) => Phase::Computing,
             (Phase::Computing, Record::Done { attempt, result, .. }) if is_current(attempt) => {
                 self.last = Some(Outcome::Exited(0));
-                self.result = *result;
+                self.result = result.map(Box::new);
                 Phase::Computed
             }
             (Phase::Computing, Record::AttemptFailed { attempt, outcome, checkpoint, retry, .. })
@@ -147,7 +158,8 @@ impl Entry {
                 self.note_failed_restart(*checkpoint);
                 if *retry { Phase::Waiting } else { Phase::Failed }
             }
-            (Phase::Granted, Record::GivenUp { attempt, why: GiveUp::RunLost, .. })
+            // Nobody knows whether it was launched.
+            (Phase::Granted, Record::GivenUp { attempt, why: GiveUp::RunLost | GiveUp::NodeLost, .. })
                 if is_current(attempt) =>
             {
                 Phase::Waiting
@@ -168,9 +180,9 @@ impl Entry {
             Record::Launched { attempt, .. } => {
                 self.attempt = *attempt;
                 self.last = None;
-                self.from = None;
+                self.set_from(None);
             }
-            Record::Started { from, .. } => self.from = *from,
+            Record::Started { from, .. } => self.set_from(*from),
             Record::AttemptFailed { outcome, checkpoint, .. } => {
                 self.last = Some(*outcome);
                 self.failures = self.failures.saturating_add(1);
@@ -180,23 +192,49 @@ impl Entry {
         }
     }
 
+    fn set_from(&mut self, from: Option<Restart>) {
+        if from.is_some() || self.checkpoints.is_some() {
+            self.checkpoints.get_or_insert_default().from = from;
+        }
+    }
+
+    /// The checkpoint its running attempt went on from.
+    #[must_use]
+    pub fn from(&self) -> Option<Restart> {
+        self.checkpoints.as_ref()?.from
+    }
+
+    /// The newest checkpoint known to have been left.
+    #[must_use]
+    pub fn newest(&self) -> Option<Restart> {
+        self.checkpoints.as_ref()?.newest
+    }
+
+    /// Only older checkpoints than this are gone on from.
+    #[must_use]
+    pub fn before(&self) -> Option<Restart> {
+        self.checkpoints.as_ref()?.before
+    }
+
     /// A new checkpoint clears all suspicion; a failure without one falls on the checkpoint gone on from.
     fn note_failed_restart(&mut self, checkpoint: Option<Restart>) {
-        if checkpoint.is_some() {
-            self.newest = checkpoint;
-            self.suspect = None;
-            self.before = None;
+        if checkpoint.is_none() && self.checkpoints.is_none() {
             return;
         }
-        let Some(from) = self.from else { return };
-        let failures = match self.suspect {
+        let known = self.checkpoints.get_or_insert_default();
+        if checkpoint.is_some() {
+            **known = Checkpoints { from: known.from, newest: checkpoint, suspect: None, before: None };
+            return;
+        }
+        let Some(from) = known.from else { return };
+        let failures = match known.suspect {
             Some((suspect, failures)) if suspect == from => failures + 1,
             _ => 1,
         };
-        self.suspect = Some((from, failures));
+        known.suspect = Some((from, failures));
         if failures >= SUSPECT_FAILURES_MAX {
-            self.before = Some(from);
-            self.suspect = None;
+            known.before = Some(from);
+            known.suspect = None;
         }
     }
 
@@ -209,7 +247,8 @@ impl Entry {
     /// What the next attempt will go on from, as far as is known: for the message at a failure.
     #[must_use]
     pub fn next_start(&self) -> NextStart {
-        match (self.newest.max(self.from), self.before) {
+        let Some(known) = &self.checkpoints else { return NextStart::Beginning };
+        match (known.newest.max(known.from), known.before) {
             (Some(newest), Some(before)) if newest >= before => NextStart::OlderThan(before),
             (Some(newest), _) => NextStart::From(newest),
             (None, _) => NextStart::Beginning,
@@ -226,4 +265,14 @@ pub enum NextStart {
     From(Restart),
     /// One before this, from which restarts failed.
     OlderThan(Restart),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_are_small() {
+        assert!(size_of::<Entry>() <= 48, "{} bytes", size_of::<Entry>());
+    }
 }

@@ -1,7 +1,8 @@
 //! What comes into the core and what it asks for in return.
 
 use crate::place::Placement;
-use dc_model::{Attempt, Outcome, Rank, Record, Restart, ResultMeta, StopReason, SubtaskId};
+use crate::seats::PartSpec;
+use dc_model::{Attempt, GiveUp, Outcome, Rank, Record, Restart, ResultMeta, StopReason, SubtaskId};
 
 /// Something happened.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -70,6 +71,36 @@ pub enum Event {
     },
     /// The starter died, and all it ran with it; nothing of it is left.
     StarterLost,
+    /// Cores on a node that the job may use from now on.
+    PartJoined(Box<PartSpec>),
+    /// A part is gone, with all that ran there; nothing of that is left, or all of it will be dead before anything else
+    /// is launched.
+    PartLost {
+        /// Its number.
+        part: u32,
+        /// What becomes of its attempts.
+        why: GiveUp,
+    },
+    /// A scheduler takes the job up again, in place of [`Event::Begin`]: what ran may run still. Comes once, first.
+    TakeUp,
+    /// A node says that this attempt runs there, since before the scheduler's restart. Its part has joined.
+    Adopted {
+        /// Which subtask.
+        subtask: SubtaskId,
+        /// Its attempt.
+        attempt: Attempt,
+        /// Its lane.
+        rank: Rank,
+        /// The part it is in.
+        part: u32,
+        /// Its cores, as [`Placement::cores`] has them.
+        cores: Vec<u32>,
+    },
+    /// No node will speak any more of attempts that were unknown since [`Event::TakeUp`], and none of them runs.
+    GiveUpUnknown {
+        /// Those whose launch on this node is in the journal; nothing: all.
+        node: Option<u32>,
+    },
     /// Stop the job.
     Stop {
         /// Why.
@@ -135,8 +166,18 @@ pub enum Action {
         subtask: SubtaskId,
         /// Its attempt.
         attempt: Attempt,
+        /// The part it is in; 0 on one machine.
+        part: u32,
         /// The signal.
         signal: u8,
+    },
+    /// The job has no use for these cores of a part: they are its own no more. A part without cores is forgotten. Only
+    /// where [`super::JobSpec::releases`] says so.
+    Released {
+        /// Which part.
+        part: u32,
+        /// Indices into the cores of its topology, rising.
+        cores: Vec<u32>,
     },
     /// Start another starter.
     StartStarter,

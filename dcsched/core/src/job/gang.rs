@@ -4,10 +4,9 @@
 
 use super::durable::JobPhase;
 use super::event::{Action, Member};
-use super::live::Running;
 use super::on::End;
 use super::spec::{JobSpec, Need};
-use super::{Job, restart};
+use super::{Entry, Job, Running, restart};
 use crate::cost::order;
 use crate::place::Placement;
 use crate::seats::{Seats, Work};
@@ -21,29 +20,47 @@ const SIGTERM: u8 = 15;
 #[derive(Clone, Debug)]
 pub(super) struct Gang {
     /// Each rank's subtasks.
-    lists: Vec<Vec<SubtaskId>>,
+    pub(super) lists: Vec<Vec<SubtaskId>>,
     /// Each rank's needs.
-    needs: Vec<Need>,
-    /// The node, with a lane for each rank.
-    node: Seats,
+    pub(super) needs: Vec<Need>,
+    /// Each part, with a lane for each rank: all ranks are in one of them.
+    pub(super) parts: BTreeMap<u32, Seats>,
+    /// Where parts come and go: none of those that are there holds all ranks.
+    pub(super) is_homeless: bool,
     /// The attempt that runs.
-    flight: Option<Flight>,
+    pub(super) flight: Option<Flight>,
 }
 
 /// An attempt of the whole gang.
 #[derive(Clone, Debug)]
-struct Flight {
-    attempt: Attempt,
-    /// Each rank's cores.
-    seats: Vec<Placement>,
+pub(super) struct Flight {
+    pub attempt: Attempt,
+    /// The part it is in; nothing as long as no node has said so, after a restart of the scheduler.
+    pub part: Option<u32>,
+    /// Each rank's cores, as far as they are known.
+    pub seats: Vec<Option<Placement>>,
     /// How subtasks ended so far.
-    ends: BTreeMap<SubtaskId, End>,
+    pub ends: BTreeMap<SubtaskId, End>,
     /// The first that failed by itself.
     culprit: Option<SubtaskId>,
     /// The first that somebody else stopped, though the core had not asked for it.
     lost: Option<SubtaskId>,
+    /// Some of it is gone, and that is nobody's failure.
+    pub given_up: Option<GiveUp>,
     /// Whether a subtask got further than ever before.
     further: bool,
+}
+
+impl Flight {
+    pub fn new(attempt: Attempt, part: Option<u32>, seats: Vec<Option<Placement>>) -> Self {
+        let (culprit, lost, given_up, further) = (None, None, None, false);
+        Self { attempt, part, seats, ends: BTreeMap::new(), culprit, lost, given_up, further }
+    }
+
+    /// Whether its ranks are being stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.culprit.is_some() || self.lost.is_some() || self.given_up.is_some()
+    }
 }
 
 /// Which subtasks each of so many ranks computes: subtask i where there are as many, else longest first, each to the
@@ -85,36 +102,44 @@ impl Gang {
             )
         };
         let needs: Vec<Need> = lists.iter().map(of_rank).collect();
-        let node = Seats::new(&JobSpec { needs: needs.clone(), ..spec.clone() });
-        Self { lists, needs, node, flight: None }
+        let mut parts = BTreeMap::new();
+        if !spec.topology.cores.is_empty() {
+            parts.insert(0, Seats::new(&JobSpec { needs: needs.clone(), ..spec.clone() }));
+        }
+        Self { lists, needs, parts, is_homeless: false, flight: None }
     }
 
     fn subtasks(&self) -> usize {
         self.lists.iter().map(Vec::len).sum()
     }
 
-    /// Cores for every rank, those with the most cells first; or none for any.
-    fn try_seats(&mut self) -> Option<Vec<Placement>> {
+    /// Cores for every rank in the first part that has them, those with the most cells first; or none for any.
+    fn try_seats(&mut self) -> Option<(u32, Vec<Placement>)> {
         let order = order(self.needs.iter().map(|need| (need.cells, need.cores)));
         let work = Work { order: &order, needs: &self.needs };
-        let mut ready = self.node.ready();
-        let class = |rank: &SubtaskId| self.node.class(*rank, self.needs[rank.index()]);
-        let classes: Vec<u32> = order.iter().map(class).collect();
-        (0..).zip(&classes).for_each(|(place, class)| ready.insert(place, *class));
-        let mut seats: Vec<Option<Placement>> = vec![None; self.needs.len()];
-        while let Some(seat) = self.node.try_seat(&ready, work) {
-            ready.remove(seat.place, classes[seat.place as usize]);
-            seats[seat.subtask.index()] = Some(seat.placement);
-        }
-        if seats.iter().any(Option::is_none) {
-            let some: Vec<_> = (0..).map(Rank).zip(seats).collect();
-            for (rank, seat) in some {
-                seat.iter().for_each(|seat| self.node.give_back(rank, seat));
-            }
-            return None;
-        }
-        Some(seats.into_iter().flatten().collect())
+        self.parts.iter_mut().find_map(|(part, seats)| Some((*part, try_seats_in(seats, work)?)))
     }
+}
+
+fn try_seats_in(part: &mut Seats, work: Work<'_>) -> Option<Vec<Placement>> {
+    let mut ready = part.ready();
+    let class = |rank: &SubtaskId| part.class(*rank, work.needs[rank.index()]);
+    let classes: Vec<u32> = work.order.iter().map(class).collect();
+    for (place, class) in (0..).zip(&classes) {
+        ready.insert(place, *class);
+    }
+    let mut seats: Vec<Option<Placement>> = vec![None; work.needs.len()];
+    while let Some(seat) = part.try_seat(&ready, work) {
+        ready.remove(seat.place, classes[seat.place as usize]);
+        seats[seat.subtask.index()] = Some(seat.placement);
+    }
+    if seats.iter().any(Option::is_none) {
+        for (rank, seat) in (0..).map(Rank).zip(seats) {
+            seat.iter().for_each(|seat| part.give_back(rank, seat));
+        }
+        return None;
+    }
+    Some(seats.into_iter().flatten().collect())
 }
 
 impl Job {
@@ -140,7 +165,7 @@ impl Job {
         subtasks.retain(is_waiting);
         let last = subtasks.iter().map(|id| self.durable.entries[id.index()].attempt).max();
         for subtask in subtasks {
-            self.live.wait(subtask);
+            self.live.wait(&self.spec, subtask);
             while Some(self.durable.entries[subtask.index()].attempt) < last {
                 let attempt = self.durable.entries[subtask.index()].attempt.next();
                 self.commit(Record::Granted { subtask, attempt }, out);
@@ -151,7 +176,10 @@ impl Job {
 
     /// Grants all subtasks at once, and launches them when all of that is on disk.
     pub(super) fn want_gang(&mut self, out: &mut Vec<Action>) {
-        let Some(gang) = self.gang.as_ref().filter(|gang| gang.flight.is_none()) else { return };
+        let Some(gang) = self.gang.as_ref().filter(|gang| gang.flight.is_none() && !gang.parts.is_empty())
+        else {
+            return;
+        };
         let count = gang.subtasks();
         if count > 0 && self.live.queue().waiting_count() == count {
             while let Some(subtask) = self.live.queue().first_waiting() {
@@ -167,13 +195,17 @@ impl Job {
 
     fn launch_gang(&mut self, out: &mut Vec<Action>) {
         let Some(gang) = &mut self.gang else { return };
-        let Some(seats) = gang.try_seats() else {
-            // Nothing else runs: what does not fit now never will, and nobody would ever say so.
-            return self.on_stop(StopReason::Error, out);
+        let Some((part, seats)) = gang.try_seats() else {
+            gang.is_homeless = true;
+            if !self.spec.releases {
+                // Nothing else runs: what does not fit now never will, and nobody would ever say so.
+                self.on_stop(StopReason::Error, out);
+            }
+            return;
         };
         let lists = gang.lists.clone();
         while let Some(subtask) = self.live.queue().first_ready() {
-            self.live.queue().on_seated(subtask);
+            self.live.seat_queued(&self.spec, subtask);
         }
         let mut attempt = Attempt(0);
         let mut members = Vec::with_capacity(lists.len());
@@ -189,9 +221,8 @@ impl Job {
             }
             members.push(Member { rank, placement: placement.clone(), subtasks: list });
         }
-        let before = self.durable.gang.as_ref().and_then(|shared| shared.before);
-        let flight =
-            Flight { attempt, seats, ends: BTreeMap::new(), culprit: None, lost: None, further: false };
+        let before = self.durable.gang.as_ref().and_then(Entry::before);
+        let flight = Flight::new(attempt, Some(part), seats.into_iter().map(Some).collect());
         if let Some(gang) = &mut self.gang {
             gang.flight = Some(flight);
         }
@@ -201,9 +232,8 @@ impl Job {
     /// One subtask of the gang has ended. With the first that did not end well the others are stopped; what becomes
     /// of all of them is decided when the last one has ended.
     pub(super) fn on_gang_ended(&mut self, subtask: SubtaskId, end: End, out: &mut Vec<Action>) {
-        let reached = &mut self.live.cells_reached[subtask.index()];
-        let further = end.progress_cells > *reached;
-        *reached = end.progress_cells.max(*reached);
+        self.live.unknown.remove(subtask);
+        let further = self.live.on_reached(subtask, end.progress_cells);
         let is_running = self.durable.phase == JobPhase::Running;
         let Some(gang) = &mut self.gang else { return };
         let count = gang.subtasks();
@@ -211,7 +241,7 @@ impl Job {
             return;
         };
         flight.further |= further;
-        let was_well = flight.culprit.is_none() && flight.lost.is_none();
+        let was_well = !flight.is_stopped();
         if end.stopped {
             if was_well && is_running {
                 flight.lost = Some(subtask);
@@ -223,38 +253,41 @@ impl Job {
         if flight.ends.len() == count {
             return self.on_gang_over(out);
         }
-        if was_well && (flight.culprit.is_some() || flight.lost.is_some()) {
-            let attempt = flight.attempt;
-            let left: Vec<SubtaskId> = gang
-                .lists
-                .iter()
-                .flatten()
-                .copied()
-                .filter(|id| gang.flight.as_ref().is_some_and(|flight| !flight.ends.contains_key(id)))
-                .collect();
-            for subtask in left {
-                out.push(Action::Stop { subtask, attempt, signal: SIGTERM });
+        if was_well && flight.is_stopped() {
+            self.stop_gang(SIGTERM, out);
+        }
+    }
+
+    /// Stops what still runs of the gang. What is only thought to run is stopped when a node speaks of it.
+    pub(super) fn stop_gang(&self, signal: u8, out: &mut Vec<Action>) {
+        let Some((gang, flight)) = self.gang.as_ref().and_then(|gang| Some((gang, gang.flight.as_ref()?)))
+        else {
+            return;
+        };
+        let attempt = flight.attempt;
+        for subtask in gang.lists.iter().flatten().copied().filter(|id| !flight.ends.contains_key(id)) {
+            if let Some(part) = self.live.running(subtask).map(|running| running.placement.part) {
+                out.push(Action::Stop { subtask, attempt, part, signal });
             }
         }
     }
 
     /// All have ended: all are done, or the one that failed counts and the others are given up.
-    fn on_gang_over(&mut self, out: &mut Vec<Action>) {
+    pub(super) fn on_gang_over(&mut self, out: &mut Vec<Action>) {
         let Some(flight) = self.take_flight() else { return };
         let attempt = flight.attempt;
         if flight.ends.values().all(|end| end.outcome.success() && !end.stopped) {
             self.live.starter_losses = 0;
             for (subtask, end) in flight.ends {
                 self.commit(Record::Done { subtask, attempt, result: end.result }, out);
-                self.live.done_seq[subtask.index()] = self.durable.seq;
-                self.live.last_done_seq = self.durable.seq;
+                self.live.on_done(subtask, self.durable.seq);
             }
             return;
         }
         let is_stopping = self.durable.phase != JobPhase::Running;
-        let why = if is_stopping { GiveUp::Stopped } else { GiveUp::Gang };
+        let why = flight.given_up.unwrap_or(if is_stopping { GiveUp::Stopped } else { GiveUp::Gang });
         let mut may_go_on = true;
-        let culprit = flight.culprit.or(flight.lost);
+        let culprit = flight.culprit.or(flight.lost).filter(|_| flight.given_up.is_none());
         if let Some(failed) = culprit {
             let checkpoint = left_by_all(&flight);
             let advanced = checkpoint.is_some() || flight.further;
@@ -273,12 +306,12 @@ impl Job {
                 out,
             );
             if retry {
-                self.live.wait(failed);
+                self.live.wait(&self.spec, failed);
             }
         }
         for subtask in flight.ends.into_keys().filter(|subtask| Some(*subtask) != culprit) {
             self.commit(Record::GivenUp { subtask, attempt, why }, out);
-            self.live.wait(subtask);
+            self.live.wait(&self.spec, subtask);
         }
         if !may_go_on {
             // Nothing of a gang can go on alone, with --keep-going or without.
@@ -286,16 +319,19 @@ impl Job {
         }
     }
 
-    /// The starter is gone, and the gang with it.
-    pub(super) fn abandon_gang(&mut self, out: &mut Vec<Action>) {
+    /// The starter or the node is gone, and the gang with it.
+    pub(super) fn lose_gang(&mut self, why: GiveUp, out: &mut Vec<Action>) {
         let Some(flight) = self.take_flight() else { return };
         let lists = self.gang.as_ref().map(|gang| gang.lists.clone()).unwrap_or_default();
         let mut subtasks: Vec<SubtaskId> = lists.into_iter().flatten().collect();
         subtasks.sort_unstable();
         for subtask in subtasks {
-            let (attempt, why) = (flight.attempt, GiveUp::StarterLost);
+            let attempt = flight.attempt;
+            // Of one whose launch is not in the journal nobody knows more than that.
+            let is_granted = self.durable.entries[subtask.index()].phase == super::Phase::Granted;
+            let why = if is_granted { GiveUp::NodeLost } else { why };
             self.commit(Record::GivenUp { subtask, attempt, why }, out);
-            self.live.wait(subtask);
+            self.live.wait(&self.spec, subtask);
         }
     }
 
@@ -304,8 +340,10 @@ impl Job {
         let gang = self.gang.as_mut()?;
         let flight = gang.flight.take()?;
         gang.lists.iter().flatten().for_each(|subtask| self.live.forget(*subtask));
-        for (rank, seat) in (0..).map(Rank).zip(&flight.seats) {
-            gang.node.give_back(rank, seat);
+        if let Some(part) = flight.part.and_then(|part| gang.parts.get_mut(&part)) {
+            for (rank, seat) in (0..).map(Rank).zip(&flight.seats) {
+                seat.iter().for_each(|seat| part.give_back(rank, seat));
+            }
         }
         Some(flight)
     }

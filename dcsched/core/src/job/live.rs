@@ -3,35 +3,16 @@
 use super::durable::Durable;
 use super::entry::Phase;
 use super::queue::Queue;
+use super::running::{Running, Runs};
 use super::spec::JobSpec;
+use super::unknown::Unknown;
 use crate::place::Placement;
-use crate::seats::Seats;
-use dc_model::{Attempt, Rank, SubtaskId};
-use slotmap::SlotMap;
+use crate::seats::{PartSpec, Seats};
+use dc_model::{Rank, SubtaskId};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-slotmap::new_key_type! {
-    /// A running attempt.
-    pub struct RunningKey;
-}
-
-/// An attempt that has a lane and cores.
-#[derive(Clone, Debug)]
-pub struct Running {
-    /// Which subtask.
-    pub subtask: SubtaskId,
-    /// Its attempt.
-    pub attempt: Attempt,
-    /// Its lane.
-    pub rank: Rank,
-    /// Its cores.
-    pub placement: Placement,
-    /// Counts launches.
-    pub number: u64,
-    /// The attempt whose lane and cores it takes over, once that has ended.
-    pub behind: Option<(SubtaskId, Attempt)>,
-    /// The subtask that takes over its lane and cores.
-    pub follower: Option<SubtaskId>,
-}
+/// Running attempts that are looked at for one that the next subtask could follow.
+const FOLLOWED_LOOK_MAX: usize = 256;
 
 /// The live state of a run.
 #[derive(Clone, Debug)]
@@ -40,17 +21,19 @@ pub struct Live {
     seats: Seats,
     /// Nothing that is ready found a seat, and nothing has changed since: looking again would find none.
     none_fits: bool,
-    running: SlotMap<RunningKey, Running>,
-    running_of: Vec<Option<RunningKey>>,
-    /// Cells each subtask is known to have reached, over all its attempts.
-    pub cells_reached: Vec<u64>,
+    running: Runs,
+    /// Attempts of before the scheduler's restart of which no node has spoken yet.
+    pub(super) unknown: Unknown,
+    /// Cells that subtasks are known to have reached, over all their attempts; those that told none are not here.
+    cells_reached: BTreeMap<SubtaskId, u64>,
     /// The last record known to be on disk.
     pub durable_seq: u64,
     /// The last record a sync was asked for.
     pub sync_asked_seq: u64,
-    /// Each subtask's record of success in this run: it is committed once that is durable.
-    pub done_seq: Vec<u64>,
-    /// The last of them: what must be durable before results are merged.
+    /// Records of success that are not on disk yet, in their order, and whose they are.
+    done: VecDeque<(u64, SubtaskId)>,
+    uncommitted: BTreeSet<SubtaskId>,
+    /// The last record of success: what must be durable before results are merged.
     pub last_done_seq: u64,
     /// The record that ends the job, and its status.
     pub ended: Option<(u64, u8)>,
@@ -63,21 +46,21 @@ pub struct Live {
 }
 
 impl Live {
-    /// For the state as it stands: whatever is not finished waits.
+    /// For the state as it stands.
     #[must_use]
     pub fn new(spec: &JobSpec, durable: &Durable) -> Self {
         let seats = Seats::new(spec);
-        let count = spec.needs.len();
         let mut live = Self {
             queue: Queue::new(spec, &seats),
             seats,
             none_fits: false,
-            running: SlotMap::with_key(),
-            running_of: vec![None; count],
-            cells_reached: vec![0; count],
+            running: Runs::default(),
+            unknown: Unknown::default(),
+            cells_reached: BTreeMap::new(),
             durable_seq: durable.seq,
             sync_asked_seq: durable.seq,
-            done_seq: vec![0; count],
+            done: VecDeque::new(),
+            uncommitted: BTreeSet::new(),
             last_done_seq: 0,
             ended: None,
             merging: false,
@@ -85,16 +68,87 @@ impl Live {
             starter_losses: 0,
         };
         for (id, entry) in durable.entries.iter().enumerate() {
-            if matches!(entry.phase, Phase::Waiting | Phase::Failed) {
-                live.wait(SubtaskId(id as u32));
+            if entry.phase == Phase::Waiting {
+                live.wait(spec, SubtaskId(id as u32));
             }
         }
         live
     }
 
     /// Puts a subtask into the queue.
-    pub fn wait(&mut self, subtask: SubtaskId) {
-        self.queue.wait(subtask);
+    pub fn wait(&mut self, spec: &JobSpec, subtask: SubtaskId) {
+        self.queue.wait(spec, subtask);
+    }
+
+    /// One more part.
+    pub fn join(&mut self, part: &PartSpec) {
+        self.seats.join(part);
+        self.none_fits = false;
+    }
+
+    /// The lanes, and the parts' cores.
+    pub(super) fn seats(&mut self) -> &mut Seats {
+        &mut self.seats
+    }
+
+    /// Whether there is any part.
+    #[must_use]
+    pub fn has_parts(&self) -> bool {
+        self.seats.has_parts()
+    }
+
+    /// What waits needs so many cores beyond those that are free.
+    #[must_use]
+    pub fn cores_wanted(&self) -> u64 {
+        let (queued, lanes) = (self.queue.len() as u64, u64::from(self.seats.free_lanes()));
+        let wanted = match queued {
+            0 => 0,
+            _ if queued <= lanes => self.queue.cores(),
+            _ => (u128::from(self.queue.cores()) * u128::from(lanes)).div_ceil(u128::from(queued)) as u64,
+        };
+        // Free cores that nothing which is ready fits on are of no use now.
+        let is_useless = self.none_fits && self.queue.ready_count() > 0;
+        wanted.saturating_sub(if is_useless { 0 } else { self.seats.open_cores() })
+    }
+
+    /// The one that is to start next, granted or not.
+    #[must_use]
+    pub fn first_queued(&self) -> Option<SubtaskId> {
+        self.queue.first()
+    }
+
+    /// Free cores that the job has no use for, by part; they are its own no more.
+    pub fn release(&mut self, is_over: bool) -> Vec<(u32, Vec<u32>)> {
+        if is_over || self.queue.is_empty() {
+            self.seats.release(false)
+        } else if self.none_fits && self.seats.is_homeless(self.queue.first_ready()) {
+            // They are too small for the next one. Others may be offered in their place.
+            self.seats.release(true)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Notes how far a subtask came; whether that is further than ever before.
+    pub fn on_reached(&mut self, subtask: SubtaskId, cells: u64) -> bool {
+        let is_further = cells > self.cells_reached.get(&subtask).copied().unwrap_or(0);
+        if is_further {
+            self.cells_reached.insert(subtask, cells);
+        }
+        is_further
+    }
+
+    /// Its success is on its way to the disk.
+    pub fn on_done(&mut self, subtask: SubtaskId, seq: u64) {
+        self.done.push_back((seq, subtask));
+        self.uncommitted.insert(subtask);
+        self.last_done_seq = seq;
+    }
+
+    /// Whether its success is not on disk yet.
+    #[must_use]
+    pub fn is_uncommitted(&self, subtask: SubtaskId) -> bool {
+        self.uncommitted.contains(&subtask)
     }
 
     /// How many grants to keep ahead.
@@ -117,6 +171,10 @@ impl Live {
     pub fn on_durable(&mut self, seq: u64) {
         self.durable_seq = self.durable_seq.max(seq);
         self.none_fits &= !self.queue.on_durable(self.durable_seq);
+        while let Some((_, subtask)) = self.done.front().filter(|(seq, _)| *seq <= self.durable_seq) {
+            self.uncommitted.remove(subtask);
+            self.done.pop_front();
+        }
     }
 
     /// Takes a lane and cores for the next ready subtask that may have them (`seats` says which).
@@ -129,7 +187,7 @@ impl Live {
             self.none_fits = true;
             return None;
         };
-        self.queue.on_seated(seat.subtask);
+        self.queue.on_seated(spec, seat.subtask);
         Some((seat.subtask, seat.rank, seat.placement))
     }
 
@@ -147,16 +205,11 @@ impl Live {
             return None;
         }
         let fits = |running: &&Running| {
-            let other = spec.needs[running.subtask.index()];
-            running.behind.is_none()
-                && running.follower.is_none()
-                && (other.cores.max(1), other.mem_bytes) == (need.cores.max(1), need.mem_bytes)
-                && self.seats.lane_behind(subtask, running.rank).is_some()
-                && may_follow(running.subtask)
+            self.seats.lane_behind(subtask, running.rank).is_some() && may_follow(running.subtask)
         };
-        // Launches are numbered, so that the order of the map decides nothing.
-        let mut ahead = self.running.values().filter(fits).min_by_key(|running| running.number)?.clone();
-        self.queue.on_seated(subtask);
+        let size = (need.cores.max(1) as usize, need.mem_bytes);
+        let mut ahead = self.running.alone(size.0, size.1, FOLLOWED_LOOK_MAX).find(fits)?.clone();
+        self.queue.on_seated(spec, subtask);
         self.seats.on_taken_over(subtask);
         self.none_fits = false;
         ahead.rank = self.seats.lane_behind(subtask, ahead.rank)?;
@@ -170,9 +223,13 @@ impl Live {
 
     /// A subtask of a gang does not run any more; its cores are its rank's.
     pub fn forget(&mut self, subtask: SubtaskId) {
-        if let Some(key) = self.running_of[subtask.index()].take() {
-            self.running.remove(key);
-        }
+        self.running.remove(subtask);
+        self.unknown.remove(subtask);
+    }
+
+    /// A subtask of a gang has its cores.
+    pub fn seat_queued(&mut self, spec: &JobSpec, subtask: SubtaskId) {
+        self.queue.on_seated(spec, subtask);
     }
 
     /// Whether a launch waits for nothing but a grant's way to the disk.
@@ -183,53 +240,62 @@ impl Live {
 
     /// It was launched.
     pub fn on_launched(&mut self, running: Running) {
-        let slot = running.subtask.index();
-        assert!(self.running_of[slot].is_none(), "subtask {} is launched twice", running.subtask);
-        let key = self.running.insert(running);
-        self.running_of[slot] = Some(key);
-        if let Some((ahead, _)) = self.running[key].behind {
-            let ahead = self.running_of[ahead.index()].and_then(|key| self.running.get_mut(key));
-            assert!(ahead.is_some(), "a follower's forerunner runs");
-            ahead.into_iter().for_each(|ahead| ahead.follower = Some(SubtaskId(slot as u32)));
-        }
+        self.running.insert(running);
     }
 
     /// The attempt running for a subtask.
     #[must_use]
     pub fn running(&self, subtask: SubtaskId) -> Option<&Running> {
-        let key = (*self.running_of.get(subtask.index())?)?;
-        self.running.get(key)
+        self.running.get(subtask)
     }
 
     /// Its attempt has ended: lane and cores are free again, or its follower's.
     pub fn on_ended(&mut self, subtask: SubtaskId) {
-        let key = self.running_of[subtask.index()].take();
-        let Some(running) = key.and_then(|key| self.running.remove(key)) else { return };
-        let others = [running.behind.map(|(ahead, _)| ahead), running.follower];
-        let [ahead, follower] = others.map(|other| other.and_then(|other| self.running_of[other.index()]));
-        if let Some(ahead) = ahead.and_then(|key| self.running.get_mut(key)) {
-            // It never had them.
-            ahead.follower = None;
-        } else if let Some(follower) = follower.and_then(|key| self.running.get_mut(key)) {
-            follower.behind = None;
-        } else {
-            self.seats.give_back(running.rank, &running.placement);
+        if let Some(lane) = self.unknown.remove(subtask) {
+            lane.into_iter().for_each(|lane| self.seats.let_lane_go(lane));
             self.none_fits = false;
         }
+        let Some(running) = self.running.remove(subtask) else { return };
+        if let Some((ahead, _)) = running.behind
+            && self.running.change(ahead, |ahead| ahead.follower = None)
+        {
+            // It never had them.
+            return;
+        }
+        if let Some(follower) = running.follower
+            && self.running.change(follower, |follower| follower.behind = None)
+        {
+            return;
+        }
+        self.seats.give_back(running.rank, &running.placement);
+        self.none_fits = false;
+    }
+
+    /// What runs on a part, by subtask.
+    #[must_use]
+    pub fn running_on(&self, part: u32) -> Vec<SubtaskId> {
+        self.running.of_part(part)
+    }
+
+    /// An attempt alone on just these cores of a part, on this lane.
+    #[must_use]
+    pub fn alone_on(&self, rank: Rank, part: u32, cores: &[u32], mem_bytes: u64) -> Option<&Running> {
+        let is_it = |running: &&Running| {
+            (running.rank, running.placement.part, running.placement.cores.as_slice()) == (rank, part, cores)
+        };
+        self.running.alone(cores.len(), mem_bytes, usize::MAX).find(is_it)
     }
 
     /// All running attempts, by subtask.
     #[must_use]
     pub fn all_running(&self) -> Vec<Running> {
-        let mut all: Vec<_> = self.running.values().cloned().collect();
-        all.sort_by_key(|running| running.subtask);
-        all
+        self.running.all().cloned().collect()
     }
 
-    /// Whether nothing runs.
+    /// Whether nothing runs, for all that is known.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.running.is_empty()
+        self.running.is_empty() && self.unknown.is_empty()
     }
 
     /// Whether nothing waits for a grant or a launch.

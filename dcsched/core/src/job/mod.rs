@@ -7,24 +7,33 @@ mod durable;
 mod entry;
 mod event;
 mod gang;
+mod gang_parts;
 mod live;
 mod on;
+mod parts;
 mod queue;
 mod restart;
+mod running;
 mod spec;
+mod take_up;
+mod unknown;
 mod want;
 
 pub use durable::{Durable, JobPhase, subject};
-pub use entry::{Entry, NextStart, Phase, Refused};
+pub use entry::{Checkpoints, Entry, NextStart, Phase, Refused};
 pub use event::{Action, Event, Member};
 pub use gang::{gang_fits, lists};
-pub use live::Running;
+pub use parts::Appetite;
 pub use restart::is_worthwhile;
+pub use running::Running;
 pub use spec::{JobSpec, Need};
+
+pub use crate::seats::PartSpec;
 
 use crate::cost::CostModel;
 use dc_model::{Record, SubtaskId, Tick};
 use live::Live;
+use take_up::Adopted;
 
 /// A journal that contradicts itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,7 +56,7 @@ impl std::fmt::Display for ReplayError {
 
 impl std::error::Error for ReplayError {}
 
-/// One job on one node.
+/// One job, on one machine or on parts of several nodes.
 #[derive(Clone, Debug)]
 pub struct Job {
     spec: JobSpec,
@@ -119,6 +128,19 @@ impl Job {
 
     /// Takes one event in and appends what is to be done, in order. `now` only grows.
     pub fn step(&mut self, now: Tick, event: Event, out: &mut Vec<Action>) {
+        self.step_all(now, [event], out);
+    }
+
+    /// Takes several events in before anything is proposed: a part that joins and all that runs there, so that nothing is
+    /// launched on cores that are taken.
+    pub fn step_all(&mut self, now: Tick, events: impl IntoIterator<Item = Event>, out: &mut Vec<Action>) {
+        events.into_iter().for_each(|event| self.on(now, event, out));
+        if self.durable.phase != JobPhase::New {
+            self.want(out);
+        }
+    }
+
+    fn on(&mut self, now: Tick, event: Event, out: &mut Vec<Action>) {
         match event {
             Event::Begin => self.on_begin(out),
             Event::Durable { seq } => self.live.on_durable(seq),
@@ -135,7 +157,7 @@ impl Job {
                 result,
             } => {
                 // The ranks of a gang wait for each other: their time says nothing of their cells.
-                let is_it = self.live.running(subtask).is_some_and(|running| running.attempt == attempt);
+                let is_it = self.is_heard(subtask, attempt, out);
                 if is_it && outcome.success() && !stopped && self.gang.is_none() {
                     self.observe(subtask, ran_ns);
                 }
@@ -148,7 +170,7 @@ impl Job {
                 }
             }
             Event::Measured { subtask, attempt, ran_ns, kept_ns } => {
-                if self.live.running(subtask).is_some_and(|running| running.attempt == attempt) {
+                if self.is_heard(subtask, attempt, out) {
                     let ended_ns = now;
                     let kept_ns = kept_ns.min(ran_ns);
                     self.commit(Record::Measured { subtask, attempt, ended_ns, ran_ns, kept_ns }, out);
@@ -157,9 +179,13 @@ impl Job {
             Event::StarterLost => self.on_starter_lost(out),
             Event::Stop { reason } => self.on_stop(reason, out),
             Event::MergeEnded { status } => self.on_merge_ended(status, out),
-        }
-        if self.durable.phase != JobPhase::New {
-            self.want(out);
+            Event::PartJoined(part) => self.on_part_joined(&part),
+            Event::PartLost { part, why } => self.on_part_lost(part, why, out),
+            Event::TakeUp => self.on_take_up(out),
+            Event::Adopted { subtask, attempt, rank, part, cores } => {
+                self.on_adopted(Adopted { subtask, attempt, rank, part, cores: &cores }, out);
+            }
+            Event::GiveUpUnknown { node } => self.on_give_up_unknown(node, out),
         }
     }
 
@@ -216,7 +242,7 @@ impl Job {
             // One of a gang is committed when all are.
             return done && self.unfinished == 0 && self.live.last_done_seq <= self.live.durable_seq;
         }
-        done && self.live.done_seq[subtask.index()] <= self.live.durable_seq
+        done && !self.live.is_uncommitted(subtask)
     }
 
     /// What this run alone has taught of the kernel's cost, to be kept for the next.
@@ -230,7 +256,7 @@ impl Job {
     fn observe(&mut self, subtask: SubtaskId, ran_ns: u64) {
         let need = self.spec.needs.get(subtask.index()).copied();
         let from_the_beginning =
-            self.durable.entries.get(subtask.index()).is_some_and(|entry| entry.from.is_none());
+            self.durable.entries.get(subtask.index()).is_some_and(|entry| entry.from().is_none());
         if let (Some(need), true) = (need, from_the_beginning) {
             let cells = need.cells / u64::from(need.cores.max(1));
             self.cost.observe(cells, ran_ns);

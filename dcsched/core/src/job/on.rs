@@ -2,11 +2,11 @@
 
 use super::durable::JobPhase;
 use super::event::Action;
-use super::{Job, restart};
+use super::{Job, Running, restart};
 use dc_model::{Attempt, GiveUp, Outcome, Record, Restart, ResultMeta, StopReason, SubtaskId, exit};
 
 /// Starters that may be lost in a row, without a subtask done in between, before the job stops.
-const STARTER_LOSSES_MAX: u32 = 8;
+pub(super) const STARTER_LOSSES_MAX: u32 = 8;
 
 const SIGINT: u8 = 2;
 const SIGTERM: u8 = 15;
@@ -25,13 +25,17 @@ impl Job {
     /// Opens the epoch and gives up what an earlier one may have left running.
     pub(super) fn on_begin(&mut self, out: &mut Vec<Action>) {
         let epoch = self.durable.epoch + 1;
+        let failed = (0..).map(SubtaskId).zip(&self.durable.entries);
+        let failed = failed.filter(|(_, entry)| entry.phase == super::Phase::Failed);
+        let failed: Vec<SubtaskId> = failed.map(|(subtask, _)| subtask).collect();
         self.commit(Record::Epoch { epoch }, out);
+        failed.into_iter().for_each(|subtask| self.live.wait(&self.spec, subtask));
         for id in 0..self.durable.entries.len() {
             let entry = &self.durable.entries[id];
             if matches!(entry.phase, super::Phase::Granted | super::Phase::Computing) {
                 let (subtask, attempt) = (SubtaskId(id as u32), entry.attempt);
                 self.commit(Record::GivenUp { subtask, attempt, why: GiveUp::RunLost }, out);
-                self.live.wait(subtask);
+                self.live.wait(&self.spec, subtask);
             }
         }
         self.level_gang(out);
@@ -45,7 +49,7 @@ impl Job {
         from: Option<Restart>,
         out: &mut Vec<Action>,
     ) {
-        if from.is_some() && self.is_running(subtask, attempt) {
+        if from.is_some() && self.is_heard(subtask, attempt, out) {
             self.commit(Record::Started { subtask, attempt, from }, out);
         }
     }
@@ -58,26 +62,23 @@ impl Job {
         end: &End,
         out: &mut Vec<Action>,
     ) {
-        if !self.is_running(subtask, attempt) {
+        if !self.is_heard(subtask, attempt, out) {
             return;
         }
         if self.gang.is_some() {
             return self.on_gang_ended(subtask, end.clone(), out);
         }
         self.live.on_ended(subtask);
-        let reached = &mut self.live.cells_reached[subtask.index()];
-        let further = end.progress_cells > *reached;
-        *reached = end.progress_cells.max(*reached);
+        let further = self.live.on_reached(subtask, end.progress_cells);
         if end.stopped {
             self.commit(Record::GivenUp { subtask, attempt, why: GiveUp::Stopped }, out);
-            self.live.wait(subtask);
+            self.live.wait(&self.spec, subtask);
             return;
         }
         if end.outcome.success() {
             self.live.starter_losses = 0;
             self.commit(Record::Done { subtask, attempt, result: end.result }, out);
-            self.live.done_seq[subtask.index()] = self.durable.seq;
-            self.live.last_done_seq = self.durable.seq;
+            self.live.on_done(subtask, self.durable.seq);
             return;
         }
         let checkpoint = end.checkpoint.filter(|left| left.attempt == attempt);
@@ -88,7 +89,7 @@ impl Job {
         let outcome = end.outcome;
         self.commit(Record::AttemptFailed { subtask, attempt, outcome, checkpoint, advanced, retry }, out);
         if retry {
-            self.live.wait(subtask);
+            self.live.wait(&self.spec, subtask);
         } else if !self.spec.keep_going {
             self.on_stop(StopReason::SubtaskFailed, out);
         }
@@ -96,12 +97,9 @@ impl Job {
 
     /// The starter and all it ran are gone; another one gets the same subtasks, as new attempts.
     pub(super) fn on_starter_lost(&mut self, out: &mut Vec<Action>) {
-        self.abandon_gang(out);
+        self.lose_gang(GiveUp::StarterLost, out);
         for running in self.live.all_running() {
-            let (subtask, attempt) = (running.subtask, running.attempt);
-            self.live.on_ended(subtask);
-            self.commit(Record::GivenUp { subtask, attempt, why: GiveUp::StarterLost }, out);
-            self.live.wait(subtask);
+            self.give_up(running.subtask, running.attempt, GiveUp::StarterLost, out);
         }
         self.live.starter_losses += 1;
         if self.durable.phase != JobPhase::Running {
@@ -120,13 +118,9 @@ impl Job {
             return;
         }
         self.commit(Record::Stopping { reason }, out);
-        let signal = match reason {
-            StopReason::Interrupted => SIGINT,
-            StopReason::Signal(signal) => signal,
-            _ => SIGTERM,
-        };
-        for running in self.live.all_running() {
-            out.push(Action::Stop { subtask: running.subtask, attempt: running.attempt, signal });
+        let signal = stop_signal(reason);
+        for Running { subtask, attempt, placement, .. } in self.live.all_running() {
+            out.push(Action::Stop { subtask, attempt, part: placement.part, signal });
         }
     }
 
@@ -147,5 +141,19 @@ impl Job {
 
     fn is_running(&self, subtask: SubtaskId, attempt: Attempt) -> bool {
         self.live.running(subtask).is_some_and(|running| running.attempt == attempt)
+    }
+
+    /// Whether what is said of this attempt counts: it runs, or ran when the scheduler was started again.
+    pub(super) fn is_heard(&mut self, subtask: SubtaskId, attempt: Attempt, out: &mut Vec<Action>) -> bool {
+        self.is_running(subtask, attempt) || self.is_heard_of(subtask, attempt, out)
+    }
+}
+
+/// What ranks are stopped with.
+pub(super) fn stop_signal(reason: StopReason) -> u8 {
+    match reason {
+        StopReason::Interrupted => SIGINT,
+        StopReason::Signal(signal) => signal,
+        _ => SIGTERM,
     }
 }

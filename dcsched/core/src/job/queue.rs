@@ -28,6 +28,8 @@ pub(super) struct Queue {
     ready: Ready,
     /// Pending and ready ones, by class.
     granted: Vec<u32>,
+    /// What all that are in the queue need together.
+    cores: u64,
     window: u32,
 }
 
@@ -46,6 +48,7 @@ impl Queue {
             waiting: ready.clone(),
             pending: VecDeque::new(),
             granted: vec![0; ready.classes() as usize],
+            cores: 0,
             ready,
             window: WINDOW_START,
             place_in_order,
@@ -63,9 +66,11 @@ impl Queue {
     }
 
     /// Puts a subtask into the queue.
-    pub fn wait(&mut self, subtask: SubtaskId) {
+    pub fn wait(&mut self, spec: &JobSpec, subtask: SubtaskId) {
         let place = self.place_in_order[subtask.index()];
-        self.waiting.insert(place, self.class(place));
+        if self.waiting.insert(place, self.class(place)) {
+            self.cores += cores_of(spec, subtask);
+        }
     }
 
     /// The next subtask to be granted, if fewer than the window are; or one of a class of which too few are.
@@ -114,12 +119,33 @@ impl Queue {
     }
 
     /// It has a lane, or will have.
-    pub fn on_seated(&mut self, subtask: SubtaskId) {
+    pub fn on_seated(&mut self, spec: &JobSpec, subtask: SubtaskId) {
         let place = self.place_in_order[subtask.index()];
         let class = self.class(place);
         let was_ready = self.ready.remove(place, class);
         assert!(was_ready, "subtask {subtask} was seated without being ready");
         self.granted[class as usize] -= 1;
+        self.cores -= cores_of(spec, subtask);
+    }
+
+    /// How many are in the queue, granted or not.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.waiting.len() + self.pending.len() + self.ready.len()
+    }
+
+    /// The cores that they need together.
+    #[must_use]
+    pub fn cores(&self) -> u64 {
+        self.cores
+    }
+
+    /// The one that is to start next, granted or not.
+    #[must_use]
+    pub fn first(&self) -> Option<SubtaskId> {
+        let pending = self.pending.front().map(|(_, place)| *place);
+        let place = self.ready.first().or(pending).or_else(|| self.waiting.first());
+        place.map(|place| self.order[place as usize])
     }
 
     /// Those that are ready, and all that is to know of them.
@@ -157,4 +183,8 @@ impl Queue {
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.pending.is_empty() && self.ready.is_empty()
     }
+}
+
+fn cores_of(spec: &JobSpec, subtask: SubtaskId) -> u64 {
+    u64::from(spec.needs[subtask.index()].cores.max(1))
 }

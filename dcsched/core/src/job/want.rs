@@ -3,8 +3,7 @@
 
 use super::durable::JobPhase;
 use super::event::Action;
-use super::live::Running;
-use super::{Job, Phase};
+use super::{Job, Phase, Running};
 use crate::place::Placement;
 use dc_model::{Attempt, Rank, Record, StopReason, SubtaskId, exit};
 
@@ -25,10 +24,15 @@ impl Job {
             self.want_merge(out);
         }
         self.want_end(out);
+        self.want_release(out);
         self.want_sync(out);
     }
 
     fn want_grants(&mut self, out: &mut Vec<Action>) {
+        if !self.live.has_parts() {
+            // It may be long before there are cores.
+            return;
+        }
         while let Some(subtask) = self.live.next_to_grant() {
             let attempt = self.durable.entries[subtask.index()].attempt.next();
             self.commit(Record::Granted { subtask, attempt }, out);
@@ -70,7 +74,7 @@ impl Job {
         out: &mut Vec<Action>,
     ) {
         let entry = &self.durable.entries[subtask.index()];
-        let (attempt, before) = (entry.attempt, entry.before);
+        let (attempt, before) = (entry.attempt, entry.before());
         let cpus = placement.cpus.clone();
         let node = placement.node;
         self.commit(Record::Launched { subtask, attempt, rank, cpus, node }, out);

@@ -86,6 +86,8 @@ pub struct Seats {
     has_memory: bool,
     /// Whether parts come and go.
     is_elastic: bool,
+    /// The first subtask that waits, where no part could ever hold it.
+    homeless: Option<SubtaskId>,
 }
 
 impl Seats {
@@ -102,12 +104,14 @@ impl Seats {
             ranks_per_core: spec.ranks_per_core.max(1),
             has_memory: spec.needs.iter().any(|need| need.mem_bytes > 0),
             is_elastic: spec.releases,
+            homeless: None,
         }
     }
 
     /// One more part. One without cores, or with the number of another, is passed over.
     pub fn join(&mut self, part: &PartSpec) {
         self.parts.join(part, &[]);
+        self.homeless = None;
     }
 
     /// A part is gone. What ran there gives back its lanes all the same.
@@ -122,6 +126,18 @@ impl Seats {
         let released = self.parts.release(idle);
         self.reserved.take_if(|reserved| self.parts.get(reserved.part).is_none());
         released
+    }
+
+    /// Which node a part is on.
+    #[must_use]
+    pub fn node_of(&self, part: u32) -> Option<u32> {
+        self.parts.get(part).map(|part| part.node)
+    }
+
+    /// Whether no part could ever hold this subtask, which is to start next and found no room.
+    #[must_use]
+    pub fn is_homeless(&self, subtask: Option<SubtaskId>) -> bool {
+        self.homeless.is_some() && self.homeless == subtask
     }
 
     /// Whether there is any part.

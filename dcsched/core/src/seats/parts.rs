@@ -283,9 +283,8 @@ impl Parts {
         is_round.then(|| self.ring[rank as usize % self.ring.len()])
     }
 
-    /// The parts that may be kept for a subtask: a few with the most open cores, and the largest.
+    /// The parts that may be kept for a subtask, those with the most free cores first.
     pub fn homes(&self, most: usize) -> Vec<u32> {
-        let largest = self.all.iter().max_by_key(|(_, part)| part.pool.cores()).map(|(number, _)| *number);
-        self.room.emptiest(most).chain(largest).collect()
+        self.room.emptiest(most).chain(self.all.keys().copied()).collect()
     }
 }

@@ -17,12 +17,12 @@ impl Ready {
         Self { all: BTreeSet::new(), classes }
     }
 
-    /// Adds a place; `class` is what [`super::Seats::class`] says of its subtask.
-    pub fn insert(&mut self, place: u32, class: u32) {
-        self.all.insert(place);
+    /// Adds a place; `class` is what [`super::Seats::class`] says of its subtask. `false` when it was there already.
+    pub fn insert(&mut self, place: u32, class: u32) -> bool {
         if let Some(class) = self.classes.get_mut(class as usize) {
             class.insert(place);
         }
+        self.all.insert(place)
     }
 
     /// Takes a place out; `false` when it was not there.

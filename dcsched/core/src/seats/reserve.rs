@@ -32,7 +32,7 @@ impl Reserved {
     }
 }
 
-/// Parts that are looked at for one to be kept.
+/// Parts with the most free cores that are looked at for one to be kept, before all others.
 const LOOK_MAX: usize = 64;
 
 impl Seats {
@@ -50,6 +50,9 @@ impl Seats {
             self.reserved = (lack == Lack::Memory).then(|| self.domain_of(0, subtask, need)).flatten();
             return self.reserved.is_some();
         }
+        if self.homeless == Some(subtask) {
+            return true;
+        }
         let homes = self.parts.homes(LOOK_MAX);
         let domain = || homes.iter().find_map(|part| self.domain_of(*part, subtask, need));
         let whole = |part: &u32| {
@@ -65,6 +68,7 @@ impl Seats {
         };
         let domain = (lack == Lack::Memory).then(domain).flatten();
         self.reserved = domain.or_else(|| homes.iter().find_map(whole));
+        self.homeless = self.reserved.is_none().then_some(subtask);
         true
     }
 
