@@ -112,6 +112,28 @@ impl Ledger {
         wrongs(&self.entries())
     }
 
+    /// As [`Ledger::wrongs`], where hosts stood still: what had begun on one of them before a moment (on CLOCK_BOOTTIME)
+    /// counts as ended then. It may come to life again for an instant before it is killed; its result counts no more.
+    #[must_use]
+    pub fn wrongs_but(&self, still: &[(&str, u64)]) -> Vec<String> {
+        let mut entries = self.entries();
+        for entry in &mut entries {
+            for (host, at_ns) in still {
+                if entry.host == *host && entry.start_ns < *at_ns {
+                    entry.alive_ns = entry.alive_ns.min(*at_ns);
+                }
+            }
+        }
+        wrongs(&entries)
+    }
+
+    /// Now, as the books have it: CLOCK_BOOTTIME.
+    #[must_use]
+    pub fn now_ns() -> u64 {
+        let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).unwrap();
+        now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64
+    }
+
     /// Nothing is wrong with the books.
     #[track_caller]
     pub fn is_right(&self) {

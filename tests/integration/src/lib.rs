@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: the built commands, a directory for each test, processes that end in time and
 //! are looked at while they run. Nothing here knows how dc works inside; it sees what a user sees, and /proc.
 
+pub mod cluster;
 pub mod commands;
 pub mod events;
 pub mod fixtures;
@@ -18,6 +19,7 @@ pub mod stream;
 pub mod terminal;
 pub mod wait;
 
+pub use cluster::{Cluster, Job, Plan};
 pub use commands::{built, root};
 pub use events::{Events, only};
 pub use fixtures::{fixture, linked_fixture, mpi_fixture};

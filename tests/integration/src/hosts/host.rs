@@ -171,6 +171,12 @@ impl Host {
 
     /// Waits until something listens at this TCP port.
     pub fn listens(&self, port: u16) {
+        until(&format!("port {port} of {}", self.name()), || self.is_listening(port).then_some(()));
+    }
+
+    /// Whether something listens at this TCP port.
+    #[must_use]
+    pub fn is_listening(&self, port: u16) -> bool {
         let is_listened = |line: &str| {
             let fields: Vec<_> = line.split_whitespace().collect();
             let at = fields.get(1).and_then(|local| local.rsplit_once(':'));
@@ -178,11 +184,8 @@ impl Host {
             at == Some(port) && fields.get(3) == Some(&"0A")
         };
         let init = self.init();
-        until(&format!("port {port} of {}", self.name()), || {
-            let table =
-                |kind: &str| fs::read_to_string(format!("/proc/{init}/net/{kind}")).unwrap_or_default();
-            [table("tcp"), table("tcp6")].concat().lines().any(is_listened).then_some(())
-        });
+        let table = |kind: &str| fs::read_to_string(format!("/proc/{init}/net/{kind}")).unwrap_or_default();
+        [table("tcp"), table("tcp6")].concat().lines().any(is_listened)
     }
 
     /// Holds all of it at once, init too; by the freezer where there is one, else by SIGSTOP to every process.
