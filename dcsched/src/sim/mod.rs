@@ -3,6 +3,7 @@
 
 mod any_job;
 mod check;
+pub mod cluster;
 mod disk;
 mod faults;
 mod queue;

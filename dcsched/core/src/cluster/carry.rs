@@ -1,0 +1,233 @@
+//! Events into a job, and what the job asks for carried out into the cluster: its decisions to the journal, its launches
+//! to nodes, the cores it releases to others.
+
+use super::job::LiveJob;
+use super::{Action, Cluster, JobId, NodeId};
+use crate::job::{Action as JobAction, Event as JobEvent, Job, JobPhase};
+use dc_model::cluster::ClusterRecord;
+use dc_model::{GiveUp, StopReason, Tick};
+
+impl Cluster {
+    /// Lets a job decide on an event.
+    pub(super) fn step_job(&mut self, now: Tick, id: JobId, event: JobEvent, out: &mut Vec<Action>) {
+        let Some(live) = self.jobs.get_mut(&id).filter(|live| live.ended.is_none()) else { return };
+        let mut actions = std::mem::take(&mut self.scratch);
+        live.job.step(now, event, &mut actions);
+        for action in actions.drain(..) {
+            self.carry_out(now, id, action, out);
+        }
+        self.scratch = actions;
+        self.note_appetite(id);
+    }
+
+    /// Whether it could use more cores.
+    pub(super) fn note_appetite(&mut self, id: JobId) {
+        let wants = self.jobs.get(&id).is_some_and(|live| {
+            live.ended.is_none() && live.job.appetite().cores > 0
+        });
+        if !wants {
+            self.hungry.remove(&id);
+        } else if self.hungry.insert(id) {
+            self.is_dirty = true;
+        }
+    }
+
+    fn carry_out(&mut self, now: Tick, id: JobId, action: JobAction, out: &mut Vec<Action>) {
+        match action {
+            JobAction::Append { seq: job_seq, record } => {
+                self.append(ClusterRecord::Job { job: id, record }, job_seq, out);
+                self.pending.push_back((self.seq, id, job_seq));
+            }
+            JobAction::Sync => self.ask_sync(out),
+            JobAction::Launch { subtask, attempt, rank, placement, before, after } => {
+                let Some(node) = self.on_launching(now, id, placement.part, out) else { return };
+                out.push(Action::Launch { node, job: id, subtask, attempt, rank, placement, before, after });
+            }
+            JobAction::LaunchGang { attempt, members, before } => {
+                let part = members.first().map_or(0, |member| member.placement.part);
+                let Some(node) = self.on_launching(now, id, part, out) else { return };
+                out.push(Action::LaunchGang { node, job: id, attempt, members, before });
+            }
+            JobAction::Stop { subtask, attempt, signal, node } => {
+                let Some(kept) = self.durable.jobs.get(&id) else { return };
+                out.push(Action::Stop { node, job: kept.uuid, subtask, attempt, signal });
+            }
+            JobAction::Released { part, cores } => self.release(id, part, &cores),
+            // Starters are had where something is launched.
+            JobAction::StartStarter => {}
+            JobAction::Merge => {
+                if let Some(live) = self.jobs.get_mut(&id) {
+                    live.merge_asked = true;
+                }
+                out.push(Action::Merge { job: id });
+            }
+            JobAction::Finish { status } => self.on_finished(now, id, status, out),
+        }
+    }
+
+    /// The node of a part, with a starter for the job.
+    fn on_launching(&mut self, now: Tick, id: JobId, part: u32, out: &mut Vec<Action>) -> Option<NodeId> {
+        let live = self.jobs.get_mut(&id)?;
+        let node = live.parts.get(&part)?.node;
+        if live.first_launch.is_none() {
+            live.first_launch = Some(now);
+            let limit_ns = self.durable.jobs.get(&id).and_then(|kept| kept.wants.time_limit_ns);
+            self.set_due(id, |live| live.time_due = limit_ns.map(|ns| now.saturating_add(ns)));
+        }
+        let live = self.jobs.get_mut(&id)?;
+        if live.opened.insert(node) {
+            out.push(Action::Open { node, job: id });
+        }
+        Some(node)
+    }
+
+    /// Changes one of a job's points in time.
+    pub(super) fn set_due(&mut self, id: JobId, change: impl FnOnce(&mut LiveJob)) {
+        let Some(live) = self.jobs.get_mut(&id) else { return };
+        let before = live.due();
+        change(live);
+        let after = live.due();
+        if before != after {
+            before.map(|due| self.due_jobs.remove(&(due, id)));
+            after.map(|due| self.due_jobs.insert((due, id)));
+        }
+    }
+
+    /// Cores of a part are the cluster's again.
+    fn release(&mut self, id: JobId, number: u32, released: &[u32]) {
+        let Some(live) = self.jobs.get_mut(&id) else { return };
+        let Some(part) = live.parts.get_mut(&number) else { return };
+        let cores: Vec<u32> =
+            released.iter().filter_map(|core| part.cores.get_mut(*core as usize)?.take()).collect();
+        let (node_id, is_empty) = (part.node, part.cores.iter().all(Option::is_none));
+        let memory_bytes = if is_empty { part.memory_bytes } else { 0 };
+        if is_empty {
+            live.parts.remove(&number);
+        }
+        let has_left = live.cores_on(node_id) == 0;
+        if let Some(node) = self.nodes.get_mut(&node_id) {
+            node.cores.give_back(&cores, memory_bytes);
+            if has_left {
+                node.jobs.remove(&id);
+            }
+        }
+        self.is_dirty = true;
+    }
+
+    /// What a job has on a node is gone, with all it ran there.
+    pub(super) fn lose_parts(&mut self, now: Tick, id: JobId, node: NodeId, why: GiveUp, out: &mut Vec<Action>) {
+        let Some(live) = self.jobs.get_mut(&id) else { return };
+        live.opened.remove(&node);
+        let lost: Vec<u32> =
+            live.parts.iter().filter(|(_, part)| part.node == node).map(|(number, _)| *number).collect();
+        for number in lost {
+            // Given back first: the job may be given others at once.
+            let Some(live) = self.jobs.get_mut(&id) else { return };
+            if let Some(part) = live.parts.remove(&number)
+                && let Some(node) = self.nodes.get_mut(&node)
+            {
+                node.cores.give_back(&part.has(), part.memory_bytes);
+            }
+            self.step_job(now, id, JobEvent::PartLost { part: number, why }, out);
+        }
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.jobs.remove(&id);
+            node.outstanding.remove(&id);
+        }
+        self.is_dirty = true;
+    }
+
+    /// A job has ended, and that is on disk.
+    fn on_finished(&mut self, now: Tick, id: JobId, status: u8, out: &mut Vec<Action>) {
+        self.set_due(id, |live| (live.orphan_due, live.time_due) = (None, None));
+        self.hungry.remove(&id);
+        self.uncertain.remove(&id);
+        let Some(kept) = self.durable.jobs.get(&id) else { return };
+        let (uuid, remove) = (kept.uuid, !kept.wants.keep);
+        let Some(live) = self.jobs.get_mut(&id) else { return };
+        (live.status, live.ended) = (Some(status), Some(now));
+        self.ended.insert((now, id));
+        out.push(Action::Ended { job: id, status });
+        for node in std::mem::take(&mut live.opened) {
+            out.push(Action::Close { node, job: uuid, remove });
+        }
+        let parts = std::mem::take(&mut live.parts);
+        for part in parts.into_values() {
+            if let Some(node) = self.nodes.get_mut(&part.node) {
+                node.cores.give_back(&part.has(), part.memory_bytes);
+                node.jobs.remove(&id);
+            }
+        }
+        self.is_dirty = true;
+    }
+
+    /// A job's starter on a node is gone.
+    pub(super) fn on_starter_closed(
+        &mut self,
+        now: Tick,
+        node: NodeId,
+        uuid: dc_model::JobUuid,
+        asked: bool,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(id) = self.durable.by_uuid.get(&uuid).copied().filter(|_| !asked) else { return };
+        self.lose_starter(now, id, node, out);
+    }
+
+    /// A node cannot run a job: it is not asked again.
+    pub(super) fn on_cannot_open(
+        &mut self,
+        now: Tick,
+        node: NodeId,
+        uuid: dc_model::JobUuid,
+        out: &mut Vec<Action>,
+    ) {
+        let Some(id) = self.durable.by_uuid.get(&uuid).copied() else { return };
+        if let Some(live) = self.jobs.get_mut(&id) {
+            live.refused_by.insert(node);
+        }
+        self.lose_starter(now, id, node, out);
+    }
+
+    fn lose_starter(&mut self, now: Tick, id: JobId, node: NodeId, out: &mut Vec<Action>) {
+        let Some(live) = self.jobs.get_mut(&id) else { return };
+        let ran_there = live.opened.contains(&node) || live.cores_on(node) > 0;
+        if ran_there {
+            live.starter_losses += 1;
+        }
+        let too_many = live.starter_losses > super::job::STARTER_LOSSES_MAX;
+        self.lose_parts(now, id, node, GiveUp::StarterLost, out);
+        self.step_job(now, id, JobEvent::GiveUpUnknown { node: Some(node) }, out);
+        if too_many {
+            self.step_job(now, id, JobEvent::Stop { reason: StopReason::Error }, out);
+        }
+    }
+
+    /// Takes a job up: a new one begins, one of before the restart goes on.
+    pub(super) fn take_up(&mut self, now: Tick, id: JobId, out: &mut Vec<Action>) {
+        let Some(replayed) = self.durable.jobs.get_mut(&id).and_then(|kept| kept.replayed.take()) else {
+            return;
+        };
+        let (spec, durable) = *replayed;
+        let (phase, seq) = (durable.phase, durable.seq);
+        let job = Job::resumed(spec, durable);
+        let mut live = LiveJob::new(job);
+        if let JobPhase::Ended(status) = phase {
+            (live.status, live.ended) = (Some(status), Some(now));
+            self.jobs.insert(id, live);
+            self.ended.insert((now, id));
+            return;
+        }
+        self.jobs.insert(id, live);
+        let detached = self.durable.jobs.get(&id).is_some_and(|kept| kept.wants.detached);
+        let lost = self.config.client_lost_ns;
+        self.set_due(id, |live| live.orphan_due = (!detached).then(|| now.saturating_add(lost)));
+        if phase == JobPhase::New {
+            self.step_job(now, id, JobEvent::Begin, out);
+        } else {
+            self.uncertain.insert(id);
+            self.step_job(now, id, JobEvent::Durable { seq }, out);
+            self.step_job(now, id, JobEvent::TakeUp, out);
+        }
+    }
+}

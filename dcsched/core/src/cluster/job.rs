@@ -1,0 +1,94 @@
+//! A job as it is now: its own state machine, the cores it has, and who follows it.
+
+use super::NodeId;
+use crate::job::Job;
+use dc_model::Tick;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Starters that may be lost in a row, without a subtask done in between, before the job stops.
+pub(super) const STARTER_LOSSES_MAX: u32 = 8;
+
+/// Cores of a node that a job has.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    pub node: NodeId,
+    /// The node's indices, by the part's; those that were given back are none.
+    pub cores: Vec<Option<u32>>,
+    pub memory_bytes: u64,
+}
+
+impl Part {
+    /// Those it still has.
+    pub fn has(&self) -> Vec<u32> {
+        self.cores.iter().flatten().copied().collect()
+    }
+}
+
+/// A job.
+#[derive(Clone, Debug)]
+pub(super) struct LiveJob {
+    pub job: Job,
+    /// By their numbers in the job.
+    pub parts: BTreeMap<u32, Part>,
+    pub next_part: u32,
+    /// Nodes that were told to have a starter for it.
+    pub opened: BTreeSet<NodeId>,
+    /// Nodes that cannot run it.
+    pub refused_by: BTreeSet<NodeId>,
+    pub starter_losses: u32,
+    pub followers: u32,
+    /// A follower was asked to merge.
+    pub merge_asked: bool,
+    /// When it is stopped because nobody follows it.
+    pub orphan_due: Option<Tick>,
+    pub first_launch: Option<Tick>,
+    /// When it is stopped because its time is over.
+    pub time_due: Option<Tick>,
+    pub status: Option<u8>,
+    pub ended: Option<Tick>,
+    /// The most memory that one of its subtasks asks for, in bytes.
+    pub mem_bytes_max: u64,
+}
+
+impl LiveJob {
+    pub fn new(job: Job) -> Self {
+        let mem_bytes_max = job.spec().needs.iter().map(|need| need.mem_bytes).max().unwrap_or(0);
+        Self {
+            job,
+            parts: BTreeMap::new(),
+            next_part: 0,
+            opened: BTreeSet::new(),
+            refused_by: BTreeSet::new(),
+            starter_losses: 0,
+            followers: 0,
+            merge_asked: false,
+            orphan_due: None,
+            first_launch: None,
+            time_due: None,
+            status: None,
+            ended: None,
+            mem_bytes_max,
+        }
+    }
+
+    /// When something of it is due.
+    pub fn due(&self) -> Option<Tick> {
+        [self.orphan_due, self.time_due].into_iter().flatten().min()
+    }
+
+    /// Nodes it has cores of.
+    pub fn nodes(&self) -> BTreeSet<NodeId> {
+        self.parts.values().map(|part| part.node).collect()
+    }
+
+    /// Cores it has of a node.
+    pub fn cores_on(&self, node: NodeId) -> u32 {
+        let parts = self.parts.values().filter(|part| part.node == node);
+        parts.map(|part| part.cores.iter().flatten().count() as u32).sum()
+    }
+
+    /// All cores it has.
+    pub fn cores(&self) -> u32 {
+        self.parts.values().map(|part| part.cores.iter().flatten().count() as u32).sum()
+    }
+}
