@@ -66,9 +66,10 @@ impl Cluster {
         let is_refused = self.jobs.get(&id).is_some_and(|live| live.refused_by.contains(&node));
         let is_shared = !wants.exclusive
             || self.nodes.get(&node).is_some_and(|node| node.jobs.iter().all(|other| *other == id));
-        let is_kept = self.nodes.get(&node).is_some_and(|node| {
-            node.jobs.iter().any(|other| *other != id && self.is_exclusive(*other))
-        });
+        let is_kept = self
+            .nodes
+            .get(&node)
+            .is_some_and(|node| node.jobs.iter().any(|other| *other != id && self.is_exclusive(*other)));
         is_asked_for && !wants.except.contains(&seen.name) && !is_refused && is_shared && !is_kept
     }
 
@@ -86,7 +87,7 @@ impl Cluster {
         nodes.retain(|node| self.may_use(id, &wants, *node));
         if is_gang {
             // All of it on one node, the one that it leaves the least of.
-            nodes.retain(|node| self.nodes[node].cores.free() >= appetite.cores);
+            nodes.retain(|node| u64::from(self.nodes[node].cores.free()) >= u64::from(appetite.piece));
             nodes.sort_by_key(|node| (self.nodes[node].cores.free(), *node));
             nodes.truncate(1);
             if nodes.is_empty() {
@@ -114,12 +115,14 @@ impl Cluster {
             if left == 0 {
                 break;
             }
+            let piece = u64::from(appetite.piece.max(1));
             let share = match spreads {
-                true => left.div_ceil((nodes.len() - at) as u32).next_multiple_of(appetite.piece.max(1)),
+                true => left.div_ceil((nodes.len() - at) as u64).next_multiple_of(piece),
                 false => left,
             };
-            let given = self.give(now, id, *node, share.min(left), &wants, appetite, out);
-            left = left.saturating_sub(given);
+            let most = u32::try_from(share.min(left)).unwrap_or(u32::MAX - appetite.piece);
+            let given = self.give(now, id, *node, most, &wants, appetite, out);
+            left = left.saturating_sub(u64::from(given));
         }
         Served::Some
     }
@@ -150,7 +153,8 @@ impl Cluster {
         appetite: Appetite,
         out: &mut Vec<Action>,
     ) -> u32 {
-        let room = self.room(id, wants, node, appetite).min(cores_max.next_multiple_of(appetite.piece.max(1)));
+        let room =
+            self.room(id, wants, node, appetite).min(cores_max.next_multiple_of(appetite.piece.max(1)));
         let Some(node_now) = self.nodes.get(&node) else { return 0 };
         let count = if wants.exclusive { node_now.cores.free() } else { room };
         let cores = node_now.cores.pick(count);
@@ -164,11 +168,12 @@ impl Cluster {
         } else {
             slots.saturating_mul(mem_bytes_max).min(node_now.cores.memory_free_bytes())
         };
-        self.join(now, id, node, &cores, memory_bytes, out);
+        self.join(now, id, node, &cores, memory_bytes, |_| Vec::new(), out);
         if wants.exclusive { room.max(1) } else { cores.len() as u32 }
     }
 
-    /// These cores of a node are a job's now; the part's number.
+    /// These cores of a node are a job's now. `more`: what else the job is to know of the part before it decides.
+    #[expect(clippy::too_many_arguments, reason = "all of it is one decision")]
     pub(super) fn join(
         &mut self,
         now: Tick,
@@ -176,11 +181,11 @@ impl Cluster {
         node_id: NodeId,
         cores: &[u32],
         memory_bytes: u64,
+        more: impl FnOnce(u32) -> Vec<JobEvent>,
         out: &mut Vec<Action>,
-    ) -> Option<u32> {
-        let node = self.nodes.get_mut(&node_id)?;
-        let topology = node.cores.part(cores)?;
-        let live = self.jobs.get_mut(&id)?;
+    ) {
+        let (Some(node), Some(live)) = (self.nodes.get_mut(&node_id), self.jobs.get_mut(&id)) else { return };
+        let Some(topology) = node.cores.part(cores) else { return };
         let ranks_per_node = self.durable.jobs.get(&id).map_or(0, |kept| kept.wants.nodes.ranks_per_node);
         node.cores.take(cores, memory_bytes);
         node.jobs.insert(id);
@@ -196,7 +201,8 @@ impl Cluster {
             speed_permille: node.speed(),
             ranks_max: (ranks_per_node > 0).then_some(ranks_per_node),
         };
-        self.step_job(now, id, JobEvent::PartJoined(Box::new(spec)), out);
-        Some(number)
+        let mut events = vec![JobEvent::PartJoined(Box::new(spec))];
+        events.extend(more(number));
+        self.step_job_all(now, id, events, out);
     }
 }

@@ -5,14 +5,25 @@ use super::job::LiveJob;
 use super::{Action, Cluster, JobId, NodeId};
 use crate::job::{Action as JobAction, Event as JobEvent, Job, JobPhase};
 use dc_model::cluster::ClusterRecord;
-use dc_model::{GiveUp, StopReason, Tick};
+use dc_model::{GiveUp, Tick};
 
 impl Cluster {
     /// Lets a job decide on an event.
     pub(super) fn step_job(&mut self, now: Tick, id: JobId, event: JobEvent, out: &mut Vec<Action>) {
+        self.step_job_all(now, id, [event], out);
+    }
+
+    /// Lets a job decide on several events at once.
+    pub(super) fn step_job_all(
+        &mut self,
+        now: Tick,
+        id: JobId,
+        events: impl IntoIterator<Item = JobEvent>,
+        out: &mut Vec<Action>,
+    ) {
         let Some(live) = self.jobs.get_mut(&id).filter(|live| live.ended.is_none()) else { return };
         let mut actions = std::mem::take(&mut self.scratch);
-        live.job.step(now, event, &mut actions);
+        live.job.step_all(now, events, &mut actions);
         for action in actions.drain(..) {
             self.carry_out(now, id, action, out);
         }
@@ -22,9 +33,8 @@ impl Cluster {
 
     /// Whether it could use more cores.
     pub(super) fn note_appetite(&mut self, id: JobId) {
-        let wants = self.jobs.get(&id).is_some_and(|live| {
-            live.ended.is_none() && live.job.appetite().cores > 0
-        });
+        let wants =
+            self.jobs.get(&id).is_some_and(|live| live.ended.is_none() && live.job.appetite().cores > 0);
         if !wants {
             self.hungry.remove(&id);
         } else if self.hungry.insert(id) {
@@ -48,8 +58,9 @@ impl Cluster {
                 let Some(node) = self.on_launching(now, id, part, out) else { return };
                 out.push(Action::LaunchGang { node, job: id, attempt, members, before });
             }
-            JobAction::Stop { subtask, attempt, signal, node } => {
-                let Some(kept) = self.durable.jobs.get(&id) else { return };
+            JobAction::Stop { subtask, attempt, part, signal } => {
+                let node = self.jobs.get(&id).and_then(|live| live.parts.get(&part)).map(|part| part.node);
+                let (Some(kept), Some(node)) = (self.durable.jobs.get(&id), node) else { return };
                 out.push(Action::Stop { node, job: kept.uuid, subtask, attempt, signal });
             }
             JobAction::Released { part, cores } => self.release(id, part, &cores),
@@ -115,7 +126,14 @@ impl Cluster {
     }
 
     /// What a job has on a node is gone, with all it ran there.
-    pub(super) fn lose_parts(&mut self, now: Tick, id: JobId, node: NodeId, why: GiveUp, out: &mut Vec<Action>) {
+    pub(super) fn lose_parts(
+        &mut self,
+        now: Tick,
+        id: JobId,
+        node: NodeId,
+        mut why: GiveUp,
+        out: &mut Vec<Action>,
+    ) {
         let Some(live) = self.jobs.get_mut(&id) else { return };
         live.opened.remove(&node);
         let lost: Vec<u32> =
@@ -129,10 +147,25 @@ impl Cluster {
                 node.cores.give_back(&part.has(), part.memory_bytes);
             }
             self.step_job(now, id, JobEvent::PartLost { part: number, why }, out);
+            // A starter is lost once, however many parts it had.
+            why = GiveUp::NodeLost;
         }
         if let Some(node) = self.nodes.get_mut(&node) {
             node.jobs.remove(&id);
             node.outstanding.remove(&id);
+        }
+        self.is_dirty = true;
+    }
+
+    /// Whether anything new may start on a node has changed: jobs that have cores there are told.
+    pub(super) fn tell_withdrawn(&mut self, now: Tick, node: NodeId, out: &mut Vec<Action>) {
+        let is_withdrawn = !self.is_usable(node);
+        let Some(live) = self.nodes.get_mut(&node).filter(|live| live.is_withdrawn != is_withdrawn) else {
+            return;
+        };
+        live.is_withdrawn = is_withdrawn;
+        for id in live.jobs.iter().copied().collect::<Vec<_>>() {
+            self.step_job(now, id, JobEvent::Withdrawn { node, is_withdrawn }, out);
         }
         self.is_dirty = true;
     }
@@ -190,17 +223,8 @@ impl Cluster {
     }
 
     fn lose_starter(&mut self, now: Tick, id: JobId, node: NodeId, out: &mut Vec<Action>) {
-        let Some(live) = self.jobs.get_mut(&id) else { return };
-        let ran_there = live.opened.contains(&node) || live.cores_on(node) > 0;
-        if ran_there {
-            live.starter_losses += 1;
-        }
-        let too_many = live.starter_losses > super::job::STARTER_LOSSES_MAX;
         self.lose_parts(now, id, node, GiveUp::StarterLost, out);
         self.step_job(now, id, JobEvent::GiveUpUnknown { node: Some(node) }, out);
-        if too_many {
-            self.step_job(now, id, JobEvent::Stop { reason: StopReason::Error }, out);
-        }
     }
 
     /// Takes a job up: a new one begins, one of before the restart goes on.

@@ -89,7 +89,8 @@ impl Durable {
             ClusterRecord::Job { job, record } => {
                 let kept = self.jobs.get_mut(job).ok_or(ReplayError { why: "no job has that number" })?;
                 let replayed = kept.replayed.as_deref_mut();
-                let (_, durable) = replayed.ok_or(ReplayError { why: "a job's record cannot be understood" })?;
+                let (_, durable) =
+                    replayed.ok_or(ReplayError { why: "a job's record cannot be understood" })?;
                 durable.update(record).map_err(|_| ReplayError { why: "a decision cannot stand there" })?;
             }
             ClusterRecord::Forgotten { job } => {

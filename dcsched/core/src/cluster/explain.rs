@@ -18,8 +18,12 @@ impl Cluster {
             return "waits for its command to merge the results: dcrun --attach".to_owned();
         }
         if self.uncertain.contains(&id) {
-            let names: Vec<_> =
-                self.expected.iter().filter_map(|id| self.durable.nodes.get(id)).map(|seen| &*seen.name).collect();
+            let names: Vec<_> = self
+                .expected
+                .iter()
+                .filter_map(|id| self.durable.nodes.get(id))
+                .map(|seen| &*seen.name)
+                .collect();
             return format!("waits for nodes to say what they run of it: {}", names.join(" "));
         }
         let appetite = live.job.appetite();
@@ -40,9 +44,8 @@ impl Cluster {
         if mine.is_empty() {
             return "none of the nodes it wants is up".to_owned();
         }
-        let has_room = |id: &&&NodeId| {
-            self.nodes.get(**id).is_some_and(|node| node.cores.free() >= appetite.piece)
-        };
+        let has_room =
+            |id: &&&NodeId| self.nodes.get(**id).is_some_and(|node| node.cores.free() >= appetite.piece);
         let free = mine.iter().filter(has_room).count();
         if live.job.spec().gang {
             return format!("waits for {} cores on one node", appetite.cores);
@@ -97,7 +100,9 @@ impl Cluster {
             NodeState::Draining | NodeState::Drained => {
                 text += &format!("nothing new starts there: {}\n", node.drained().unwrap_or_default());
             }
-            NodeState::Suspect => text += "it is not connected; what runs there goes on until its lease ends\n",
+            NodeState::Suspect => {
+                text += "it is not connected; what runs there goes on until its lease ends\n"
+            }
             NodeState::Lost => text += "its lease has ended; what ran there is done again elsewhere\n",
         }
         for job in node.jobs() {

@@ -5,9 +5,6 @@ use crate::job::Job;
 use dc_model::Tick;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Starters that may be lost in a row, without a subtask done in between, before the job stops.
-pub(super) const STARTER_LOSSES_MAX: u32 = 8;
-
 /// Cores of a node that a job has.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
@@ -35,7 +32,6 @@ pub(super) struct LiveJob {
     pub opened: BTreeSet<NodeId>,
     /// Nodes that cannot run it.
     pub refused_by: BTreeSet<NodeId>,
-    pub starter_losses: u32,
     pub followers: u32,
     /// A follower was asked to merge.
     pub merge_asked: bool,
@@ -59,7 +55,6 @@ impl LiveJob {
             next_part: 0,
             opened: BTreeSet::new(),
             refused_by: BTreeSet::new(),
-            starter_losses: 0,
             followers: 0,
             merge_asked: false,
             orphan_due: None,

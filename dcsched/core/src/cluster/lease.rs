@@ -63,11 +63,11 @@ impl Cluster {
     }
 
     /// Its connection is lost: nothing new goes there. What runs there goes on until the lease ends.
-    pub(super) fn on_gone(&mut self, id: NodeId) {
+    pub(super) fn on_gone(&mut self, now: Tick, id: NodeId, out: &mut Vec<Action>) {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.link = None;
             node.outstanding.clear();
-            self.is_dirty = true;
+            self.tell_withdrawn(now, id, out);
         }
     }
 

@@ -110,8 +110,8 @@ pub struct Cluster {
     submitted: VecDeque<(u64, Request, JobId)>,
     /// Jobs' decisions on their way to the disk: the journal's number, and the job's.
     pending: VecDeque<(u64, JobId, u64)>,
-    /// The last record on its way to the disk that says that a node is up.
-    up_pending: Option<u64>,
+    /// Records on their way to the disk that say that a node is up.
+    up_pending: VecDeque<(u64, NodeId)>,
     scratch: Vec<crate::job::Action>,
 }
 
@@ -143,7 +143,7 @@ impl Cluster {
             ended: BTreeSet::new(),
             submitted: VecDeque::new(),
             pending: VecDeque::new(),
-            up_pending: None,
+            up_pending: VecDeque::new(),
             scratch: Vec::new(),
         }
     }
@@ -181,7 +181,7 @@ impl Cluster {
             Event::Held { node, job, starter, held } => self.on_held(now, node, job, starter, held, out),
             Event::Settled { node } => self.on_settled(now, node, out),
             Event::Heard { node, number } => self.on_heard(now, node, number, out),
-            Event::Gone { node } => self.on_gone(node),
+            Event::Gone { node } => self.on_gone(now, node, out),
             Event::Report { node, job, starter, seq, report } => {
                 self.on_report(now, node, job, (starter, seq), *report, out);
             }

@@ -1,7 +1,7 @@
 //! A node as it is now: connected or not, its cores, and who has them.
 
 use super::cores::Cores;
-use super::{Cluster, JobId, NodeId, Registration};
+use super::{Action, Cluster, JobId, NodeId, Registration};
 use dc_model::cluster::NodeState;
 use dc_model::cluster::node::Incarnation;
 use dc_model::{SubtaskId, Tick};
@@ -34,6 +34,8 @@ pub(super) struct LiveNode {
     /// The record that says that it is up: nothing is launched there before that is on disk, so that a scheduler that
     /// restarts knows where something may run.
     pub up_seq: u64,
+    /// Its jobs were told that nothing new starts here.
+    pub is_withdrawn: bool,
     /// Nothing before its first registration.
     pub cores: Cores,
     pub speed_permille: u32,
@@ -52,6 +54,7 @@ impl LiveNode {
             link: None,
             incarnation: Incarnation::default(),
             up_seq: 0,
+            is_withdrawn: true,
             cores: Cores::default(),
             speed_permille: 1000,
             jobs: BTreeSet::new(),
@@ -91,8 +94,7 @@ impl LiveNode {
         if registration.speed_permille > 0 {
             self.speed_permille = registration.speed_permille;
         }
-        self.link =
-            Some(Link { settled: false, heartbeats: 0, heard: now, held: BTreeMap::new() });
+        self.link = Some(Link { settled: false, heartbeats: 0, heard: now, held: BTreeMap::new() });
         self.outstanding.clear();
     }
 }
@@ -106,9 +108,12 @@ impl Cluster {
     }
 
     /// Records have become durable: a node may be usable by that.
-    pub(super) fn note_usable(&mut self) {
-        if self.up_pending.is_some_and(|seq| seq <= self.durable_seq) {
-            self.up_pending = None;
+    pub(super) fn note_usable(&mut self, now: Tick, out: &mut Vec<Action>) {
+        while let Some((_, node)) =
+            self.up_pending.front().copied().filter(|(seq, _)| *seq <= self.durable_seq)
+        {
+            self.up_pending.pop_front();
+            self.tell_withdrawn(now, node, out);
             self.is_dirty = true;
         }
     }

@@ -40,7 +40,8 @@ impl Cluster {
             }
         };
         let live = self.nodes.entry(id).or_insert_with(LiveNode::unheard);
-        let is_other_boot = live.incarnation.start > 0 && live.incarnation.boot != registration.incarnation.boot;
+        let is_other_boot =
+            live.incarnation.start > 0 && live.incarnation.boot != registration.incarnation.boot;
         if is_other_boot || !live.cores.is_same(&registration.topology) {
             // All that ran there is dead with the boot; cores that are others cannot be told apart.
             for job in live.jobs.iter().copied().collect::<Vec<_>>() {
@@ -50,11 +51,12 @@ impl Cluster {
         if let Some(live) = self.nodes.get_mut(&id) {
             live.register(now, &registration);
         }
+        self.tell_withdrawn(now, id, out);
         if self.durable.nodes.get(&id).is_some_and(|seen| !seen.up) {
             self.commit(ClusterRecord::NodeUp { node: id }, out);
             let seq = self.seq;
             self.nodes.entry(id).and_modify(|node| node.up_seq = seq);
-            self.up_pending = Some(seq);
+            self.up_pending.push_back((seq, id));
             self.ask_sync(out);
         }
         self.leases.grant(now, id, &self.config);
@@ -140,9 +142,7 @@ impl Cluster {
                 node_now.cores.with_cpus(&held.cpus)
             };
             let is_possible = !cores.is_empty() && node_now.cores.are_free(&cores);
-            let is_shared = live.job.spec().ranks_per_core > 1;
-            let is_apart = is_shared || cores.iter().all(|core| !all.contains(core));
-            if is_possible && is_apart {
+            if is_possible {
                 all.extend(cores.iter().filter(|core| !all.contains(core)).copied().collect::<Vec<_>>());
                 of_each.push((held, cores));
             } else {
@@ -156,13 +156,19 @@ impl Cluster {
             needs.and_then(|needs| needs.get(held.subtask.index())).map_or(0, |need| need.mem_bytes)
         };
         let memory_bytes = of_each.iter().fold(0u64, |sum, (held, _)| sum.saturating_add(memory(held)));
-        let Some(part) = self.join(now, id, node, &all, memory_bytes, out) else { return };
-        for (held, cores) in of_each {
-            let (subtask, attempt, rank) = (held.subtask, held.attempt, held.rank);
+        let adopted = |part: u32| {
             let at = |core: &u32| all.binary_search(core).ok().map(|at| at as u32);
-            let cores = cores.iter().filter_map(at).collect();
-            self.step_job(now, id, JobEvent::Adopted { subtask, attempt, rank, part, cores }, out);
-        }
+            let adopted = |(held, cores): &(Held, Vec<u32>)| JobEvent::Adopted {
+                subtask: held.subtask,
+                attempt: held.attempt,
+                rank: held.rank,
+                part,
+                cores: cores.iter().filter_map(at).collect(),
+            };
+            let withdrawn = JobEvent::Withdrawn { node, is_withdrawn: true };
+            std::iter::once(withdrawn).chain(of_each.iter().map(adopted)).collect()
+        };
+        self.join(now, id, node, &all, memory_bytes, adopted, out);
     }
 
     /// A node has told all it has: what it did not tell of is not there.
@@ -194,17 +200,22 @@ impl Cluster {
                 live.opened.remove(&node);
             }
         }
+        self.tell_withdrawn(now, node, out);
         self.account_for(now, node, out);
         self.is_dirty = true;
     }
 
     /// Attempts that should run on a node and that it does not have.
-    fn missing(&self, id: JobId, node: NodeId, known: &BTreeSet<SubtaskId>) -> Vec<(SubtaskId, dc_model::Attempt)> {
+    fn missing(
+        &self,
+        id: JobId,
+        node: NodeId,
+        known: &BTreeSet<SubtaskId>,
+    ) -> Vec<(SubtaskId, dc_model::Attempt)> {
         let Some(live) = self.jobs.get(&id) else { return Vec::new() };
         let is_there = |part: u32| live.parts.get(&part).is_some_and(|part| part.node == node);
-        let running = live.job.all_running_or_behind();
-        let there = running.into_iter().filter(|running| is_there(running.placement.part));
-        let missing = there.filter(|running| !known.contains(&running.subtask));
+        let missing =
+            live.job.launched_in(is_there).into_iter().filter(|running| !known.contains(&running.subtask));
         missing.map(|running| (running.subtask, running.attempt)).collect()
     }
 
@@ -236,7 +247,14 @@ impl Cluster {
     }
 
     /// A report that was owed has come.
-    pub(super) fn on_paid(&mut self, now: Tick, node: NodeId, id: JobId, subtask: SubtaskId, out: &mut Vec<Action>) {
+    pub(super) fn on_paid(
+        &mut self,
+        now: Tick,
+        node: NodeId,
+        id: JobId,
+        subtask: SubtaskId,
+        out: &mut Vec<Action>,
+    ) {
         let Some(live) = self.nodes.get_mut(&node) else { return };
         let Some(owed) = live.outstanding.get_mut(&id) else { return };
         owed.of.remove(&subtask);

@@ -85,8 +85,7 @@ impl Cluster {
 
     /// What an attempt took says how fast its node is, where others have said what it should take.
     fn measure(&mut self, node: NodeId, id: JobId, subtask: dc_model::SubtaskId, ran_ns: u64) {
-        let (Some(live), Some(node)) = (self.jobs.get_mut(&id), self.nodes.get_mut(&node)) else { return };
-        live.starter_losses = 0;
+        let (Some(live), Some(node)) = (self.jobs.get(&id), self.nodes.get_mut(&node)) else { return };
         node.done += 1;
         let Some(need) = live.job.spec().needs.get(subtask.index()) else { return };
         let cells = need.cells / u64::from(need.cores.max(1));
@@ -119,13 +118,14 @@ impl Cluster {
             out.push(Action::Acknowledge { node, job, starter, seq: number });
         }
         let mut jobs: BTreeMap<JobId, u64> = BTreeMap::new();
-        while let Some((_, id, job_seq)) = self.pending.pop_front_if(|(at, ..)| *at <= seq) {
+        while let Some((_, id, job_seq)) = self.pending.front().copied().filter(|(at, ..)| *at <= seq) {
+            self.pending.pop_front();
             jobs.insert(id, job_seq);
         }
         for (job, seq) in jobs {
             out.push(Action::JobDurable { job, seq });
             self.step_job(now, job, JobEvent::Durable { seq }, out);
         }
-        self.note_usable();
+        self.note_usable(now, out);
     }
 }

@@ -15,15 +15,21 @@ impl Cluster {
         }
         let refused = |text: &str| Action::Refused { request, status: exit::DC_ERROR, text: text.to_owned() };
         if self.durable.by_uuid.contains_key(&job.uuid) {
-            out.push(refused("a job of that name in files was submitted already, with another key: submit it anew"));
+            out.push(refused(
+                "a job of that name in files was submitted already, with another key: submit it anew",
+            ));
             return;
         }
         if !self.has_space {
-            out.push(refused("the scheduler's disk is full: no new jobs are taken until there is space; try again later"));
+            out.push(refused(
+                "the scheduler's disk is full: no new jobs are taken until there is space; try again later",
+            ));
             return;
         }
         if self.durable.jobs.len() - self.ended.len() >= self.config.jobs_max {
-            out.push(refused("the scheduler has as many jobs as it takes (jobs_max in dc.toml): try again later"));
+            out.push(refused(
+                "the scheduler has as many jobs as it takes (jobs_max in dc.toml): try again later",
+            ));
             return;
         }
         if let Err(text) = self.check_fits(&job) {
@@ -123,13 +129,20 @@ impl Cluster {
     }
 
     /// Nothing new on a node, or again.
-    pub(super) fn on_drain(&mut self, now: Tick, node: NodeId, drain: bool, reason: String, out: &mut Vec<Action>) {
+    pub(super) fn on_drain(
+        &mut self,
+        now: Tick,
+        node: NodeId,
+        drain: bool,
+        reason: String,
+        out: &mut Vec<Action>,
+    ) {
         let Some(seen) = self.durable.nodes.get(&node) else { return };
         if seen.drained.as_ref() == drain.then_some(&reason) {
             return;
         }
         self.commit(ClusterRecord::NodeDrain { node, drain, reason }, out);
-        self.pause(now, node, drain, out);
+        self.tell_withdrawn(now, node, out);
         self.is_dirty = true;
     }
 
@@ -149,13 +162,19 @@ impl Cluster {
         let cores = if job.spec.gang { widest.saturating_mul(job.spec.ranks) } else { widest };
         let largest = known.iter().map(|cores| cores.all()).max().unwrap_or(0);
         if cores > largest {
-            let what = if job.spec.gang { "an MPI kernel's ranks run on one node" } else { "a subtask runs on one node" };
+            let what = if job.spec.gang {
+                "an MPI kernel's ranks run on one node"
+            } else {
+                "a subtask runs on one node"
+            };
             return Err(format!("it needs {cores} cores on a node, and the largest has {largest}: {what}"));
         }
         let memory = needs.iter().map(|need| need.mem_bytes).max().unwrap_or(0);
         let most = known.iter().map(|cores| cores.memory_bytes()).max().unwrap_or(0);
         if memory > most {
-            return Err(format!("a subtask asks for {memory} bytes of memory, and the largest node has {most}"));
+            return Err(format!(
+                "a subtask asks for {memory} bytes of memory, and the largest node has {most}"
+            ));
         }
         if wants.nodes_min as usize > self.durable.nodes.len() {
             let nodes = self.durable.nodes.len();

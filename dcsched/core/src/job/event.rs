@@ -73,6 +73,13 @@ pub enum Event {
     StarterLost,
     /// Cores on a node that the job may use from now on.
     PartJoined(Box<PartSpec>),
+    /// Nothing new starts on a node, or again; what runs there goes on. Free cores there are released.
+    Withdrawn {
+        /// The cluster's number of the node.
+        node: u32,
+        /// Nothing new.
+        is_withdrawn: bool,
+    },
     /// A part is gone, with all that ran there; nothing of that is left, or all of it will be dead before anything else
     /// is launched.
     PartLost {

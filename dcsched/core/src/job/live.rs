@@ -86,6 +86,12 @@ impl Live {
         self.none_fits = false;
     }
 
+    /// Nothing new starts on a node, or again.
+    pub fn withdraw(&mut self, node: u32, is_withdrawn: bool) {
+        self.seats.withdraw(node, is_withdrawn);
+        self.none_fits = false;
+    }
+
     /// The lanes, and the parts' cores.
     pub(super) fn seats(&mut self) -> &mut Seats {
         &mut self.seats
@@ -120,7 +126,11 @@ impl Live {
     /// Free cores that the job has no use for, by part; they are its own no more.
     pub fn release(&mut self, is_over: bool) -> Vec<(u32, Vec<u32>)> {
         if is_over || self.queue.is_empty() {
-            self.seats.release(false)
+            return self.seats.release(false);
+        }
+        let withdrawn = self.seats.release_withdrawn();
+        if !withdrawn.is_empty() {
+            withdrawn
         } else if self.none_fits && self.seats.is_homeless(self.queue.first_ready()) {
             // They are too small for the next one. Others may be offered in their place.
             self.seats.release(true)
@@ -205,7 +215,9 @@ impl Live {
             return None;
         }
         let fits = |running: &&Running| {
-            self.seats.lane_behind(subtask, running.rank).is_some() && may_follow(running.subtask)
+            self.seats.lane_behind(subtask, running.rank).is_some()
+                && may_follow(running.subtask)
+                && !self.seats.is_withdrawn(running.placement.node)
         };
         let size = (need.cores.max(1) as usize, need.mem_bytes);
         let mut ahead = self.running.alone(size.0, size.1, FOLLOWED_LOOK_MAX).find(fits)?.clone();

@@ -4,12 +4,14 @@
 //! through `update` alone, and is appended to the journal before anything that depends on it leaves the core.
 
 mod durable;
+mod durable_bytes;
 mod entry;
 mod event;
 mod gang;
 mod gang_parts;
 mod live;
 mod on;
+mod outside;
 mod parts;
 mod queue;
 mod restart;
@@ -181,6 +183,7 @@ impl Job {
             Event::MergeEnded { status } => self.on_merge_ended(status, out),
             Event::PartJoined(part) => self.on_part_joined(&part),
             Event::PartLost { part, why } => self.on_part_lost(part, why, out),
+            Event::Withdrawn { node, is_withdrawn } => self.live.withdraw(node, is_withdrawn),
             Event::TakeUp => self.on_take_up(out),
             Event::Adopted { subtask, attempt, rank, part, cores } => {
                 self.on_adopted(Adopted { subtask, attempt, rank, part, cores: &cores }, out);

@@ -120,6 +120,22 @@ impl Seats {
         self.reserved.take_if(|reserved| reserved.part == part);
     }
 
+    /// Nothing new starts on a node, or again.
+    pub fn withdraw(&mut self, node: u32, is_withdrawn: bool) {
+        self.parts.withdraw(node, is_withdrawn);
+    }
+
+    /// Whether nothing new starts on a node.
+    #[must_use]
+    pub fn is_withdrawn(&self, node: u32) -> bool {
+        self.parts.is_withdrawn(node)
+    }
+
+    /// Takes away all cores that are free on nodes where nothing new starts.
+    pub fn release_withdrawn(&mut self) -> Vec<(u32, Vec<u32>)> {
+        self.parts.release_withdrawn()
+    }
+
     /// Takes away all free cores of all parts, and the parts that have no others: numbers of parts, and indices into their
     /// topologies' cores. `idle`: only of parts where nothing runs.
     pub fn release(&mut self, idle: bool) -> Vec<(u32, Vec<u32>)> {

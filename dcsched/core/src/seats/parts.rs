@@ -30,11 +30,13 @@ struct Node {
     ranks: u32,
     ranks_max: Option<u32>,
     parts: BTreeSet<u32>,
+    /// Nothing new starts there.
+    is_withdrawn: bool,
 }
 
 impl Node {
     fn is_full(&self) -> bool {
-        self.ranks_max.is_some_and(|most| self.ranks >= most)
+        self.is_withdrawn || self.ranks_max.is_some_and(|most| self.ranks >= most)
     }
 }
 
@@ -118,6 +120,18 @@ impl Parts {
             node.parts.remove(&number);
         }
         self.on_node(part.node);
+    }
+
+    /// Nothing new starts on a node, or again.
+    pub fn withdraw(&mut self, node: u32, is_withdrawn: bool) {
+        if let Some(node) = self.nodes.get_mut(&node) {
+            node.is_withdrawn = is_withdrawn;
+        }
+        self.on_node(node);
+    }
+
+    pub fn is_withdrawn(&self, node: u32) -> bool {
+        self.nodes.get(&node).is_some_and(|node| node.is_withdrawn)
     }
 
     /// The parts of a node have changed: what holds for all of them is looked at anew.
@@ -258,7 +272,21 @@ impl Parts {
     /// Takes away all cores that are free, and the parts that have no others: the parts' numbers, and indices into their
     /// topologies' cores. `idle`: only of parts where nothing runs.
     pub fn release(&mut self, idle: bool) -> Vec<(u32, Vec<u32>)> {
-        let is_meant = |part: &u32| !idle || self.all.get(part).is_some_and(|part| part.ranks == 0);
+        self.release_of(|part| !idle || part.ranks == 0)
+    }
+
+    /// The same on nodes where nothing new starts.
+    pub fn release_withdrawn(&mut self) -> Vec<(u32, Vec<u32>)> {
+        let nodes = self.nodes.iter().filter(|(_, node)| node.is_withdrawn);
+        let withdrawn: BTreeSet<u32> = nodes.map(|(number, _)| *number).collect();
+        if withdrawn.is_empty() {
+            return Vec::new();
+        }
+        self.release_of(|part| withdrawn.contains(&part.node))
+    }
+
+    fn release_of(&mut self, is_meant: impl Fn(&Part) -> bool) -> Vec<(u32, Vec<u32>)> {
+        let is_meant = |part: &u32| self.all.get(part).is_some_and(&is_meant);
         let open: Vec<u32> = self.open.iter().copied().filter(is_meant).collect();
         let mut released = Vec::new();
         for number in open {

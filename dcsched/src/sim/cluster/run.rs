@@ -238,9 +238,12 @@ impl World {
     fn is_over(&self) -> bool {
         let ended = self.jobs.iter().all(|job| job.status.is_some());
         let is_quiet = self.queue.now > FAULTS_END;
-        ended && is_quiet && self.nodes.iter().all(|node| {
-            node.starters.values().all(|starter| starter.processes.is_empty())
-        })
+        ended
+            && is_quiet
+            && self
+                .nodes
+                .iter()
+                .all(|node| node.starters.values().all(|starter| starter.processes.is_empty()))
     }
 
     fn happen(&mut self, what: What) {
@@ -427,7 +430,8 @@ impl World {
                 }
                 Action::Launch { node, job, subtask, attempt, rank, placement, after, .. } => {
                     let Some(uuid) = self.uuid_of(job) else { continue };
-                    let spec = self.jobs.iter().find(|job| job.uuid == uuid).and_then(|job| spec_of(&job.record));
+                    let spec =
+                        self.jobs.iter().find(|job| job.uuid == uuid).and_then(|job| spec_of(&job.record));
                     let cells = spec.map_or(1, |spec| spec.needs[subtask.index()].cells);
                     let cpus = placement.cpus;
                     self.send_down(
@@ -824,7 +828,8 @@ impl World {
         let node = &mut self.nodes[at];
         let mut processes = Vec::new();
         for (job, starter) in &node.starters {
-            for (subtask, process) in starter.processes.iter().filter(|(_, process)| process.behind.is_none()) {
+            for (subtask, process) in starter.processes.iter().filter(|(_, process)| process.behind.is_none())
+            {
                 processes.push(((*job, *subtask), process.attempt, process.cpus.clone()));
             }
         }
@@ -844,10 +849,12 @@ impl World {
         self.queue.after(delay, What::Chance);
         let at = self.random.below(self.nodes.len() as u64) as usize;
         let mut happens = |per_myriad: u32| self.random.below(10_000) < u64::from(per_myriad);
-        let Faults { scheduler_killed, dcd_killed, starter_killed, node_killed, node_paused, .. } = self.faults;
+        let Faults { scheduler_killed, dcd_killed, starter_killed, node_killed, node_paused, .. } =
+            self.faults;
         let kills = [scheduler_killed, dcd_killed, starter_killed, node_killed, node_paused];
         let [scheduler, dcd, starter, node, pause] = kills.map(&mut happens);
-        let [cut, full, drain] = [self.faults.link_cut, self.faults.disk_full, self.faults.drained].map(&mut happens);
+        let [cut, full, drain] =
+            [self.faults.link_cut, self.faults.disk_full, self.faults.drained].map(&mut happens);
         if scheduler {
             self.kill_scheduler();
         }

@@ -3,10 +3,10 @@
 use super::check::{Checker, Violation};
 use super::faults::Plant;
 use crate::sim::random::Random;
+use dc_model::Tick;
 use dc_model::cluster::{ClusterRecord, Wants};
 use dcsched_core::cluster::{Action, Cluster, Config, Event};
 use dcsched_core::job::{JobSpec, Need};
-use dc_model::Tick;
 
 /// A scheduler that runs.
 #[derive(Debug)]
@@ -17,8 +17,6 @@ pub struct Scheduler {
     pub epoch: u64,
     /// A sync is under way, up to this record.
     pub syncing: Option<u64>,
-    /// One was asked for.
-    pub wants_sync: bool,
 }
 
 /// Its disk.
@@ -53,11 +51,17 @@ fn spec(_: &Wants, record: &[u8]) -> Option<JobSpec> {
 
 impl Scheduler {
     /// Takes up what the disk holds.
-    pub fn start(disk: &Disk, config: Config, epoch: u64, now: Tick, out: &mut Vec<Action>) -> Result<Self, Violation> {
+    pub fn start(
+        disk: &Disk,
+        config: Config,
+        epoch: u64,
+        now: Tick,
+        out: &mut Vec<Action>,
+    ) -> Result<Self, Violation> {
         let mut cluster = replayed(disk, config)?;
         cluster.set_last_seq(disk.records.len() as u64);
         cluster.step(now, Event::Begin, out);
-        Ok(Self { cluster, epoch, syncing: None, wants_sync: false })
+        Ok(Self { cluster, epoch, syncing: None })
     }
 }
 

@@ -1,0 +1,1 @@
+//! The cluster alone, without a world: what single events do.
