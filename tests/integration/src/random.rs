@@ -2,6 +2,12 @@
 
 use std::time::SystemTime;
 
+/// How often a test that has strides does all of it: DC_ROUNDS, else once.
+#[must_use]
+pub fn rounds() -> u64 {
+    std::env::var("DC_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
 /// A small generator (splitmix64).
 pub struct Random {
     seed: u64,

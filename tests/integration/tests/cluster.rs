@@ -9,9 +9,9 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// Long forms are for `make soak`.
+/// Long forms are for `make trust` and `make soak`.
 fn is_long() -> bool {
-    std::env::var_os("DC_LONG").is_some()
+    dc_integration::random::rounds() >= 30
 }
 
 #[test]
@@ -25,6 +25,24 @@ fn the_harness_writes_a_right_dc_toml() {
             &dc_config::Surroundings::default(),
         );
         assert!(config.is_ok(), "{text}\n{}", config.unwrap_err());
+    }
+}
+
+/// Keys and peers files on each host are such as the daemons take.
+#[test]
+fn the_harness_hands_out_keys() {
+    let Some(cluster) = Cluster::make("keys of the cluster tests", Plan::new(2, 4)) else { return };
+    for (index, dir) in [(0, "scheduler"), (0, "node"), (1, "node"), (1, "state/dc/client")] {
+        let dir = cluster.net.path().join("hosts").join(cluster.host(index).name()).join(dir);
+        let key = dc_link::KeyPair::read(&dir.join("key")).unwrap();
+        let peers = dc_link::PeersFile::open(&dir.join("peers")).unwrap().peers();
+        let role = match dir.file_name().unwrap().to_str().unwrap() {
+            "scheduler" => dc_link::Role::Scheduler,
+            "node" => dc_link::Role::Node,
+            _ => dc_link::Role::Client,
+        };
+        assert_eq!(peers.get(key.fingerprint()).unwrap().role, role);
+        assert_eq!(peers.iter().count(), 4);
     }
 }
 

@@ -11,9 +11,9 @@ const LEASE_MS: u64 = 3000;
 /// What a lost node's subtasks may wait beyond the lease, and what a busy machine that tests may add.
 const LOST_MAX: Duration = Duration::from_secs(5 + 5);
 
-/// Long forms are for `make soak`.
+/// Long forms are for `make trust` and `make soak`.
 fn is_long() -> bool {
-    std::env::var_os("DC_LONG").is_some()
+    dc_integration::random::rounds() >= 30
 }
 
 /// Four hosts of four cores, with a job of some seconds on all of them.

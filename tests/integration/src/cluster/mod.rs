@@ -42,6 +42,11 @@ impl Cluster {
     /// When it should be possible and is not.
     #[must_use]
     pub fn start(what: &str, plan: Plan) -> Option<Self> {
+        let missing: Vec<_> = PROGRAMS.into_iter().filter(|name| !directory().join(name).exists()).collect();
+        if !missing.is_empty() {
+            eprintln!("skipped: {what}: there is no {} yet", missing.join(", "));
+            return None;
+        }
         let mut cluster = Self::make(what, plan)?;
         cluster.start_dcsched();
         for index in 0..cluster.len() {
@@ -54,11 +59,6 @@ impl Cluster {
     /// As [`Cluster::start`], with nothing started yet: hosts, keys, dc.toml and the scheduler's state directory.
     #[must_use]
     pub fn make(what: &str, plan: Plan) -> Option<Self> {
-        let missing: Vec<_> = PROGRAMS.into_iter().filter(|name| !directory().join(name).exists()).collect();
-        if !missing.is_empty() {
-            eprintln!("skipped: {what}: there is no {} yet", missing.join(", "));
-            return None;
-        }
         let net = Net::of(what, &plan.hosts)?;
         let ledger = Ledger::new(net.shared().join("ledger"));
         let dcds = plan.hosts.iter().map(|_| None).collect();
