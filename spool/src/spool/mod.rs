@@ -165,6 +165,15 @@ impl Spool {
         remove::remove(&self.dir)
     }
 
+    /// As [`Spool::remove`], for a directory that a removal left half, or that has names of its keeper's beside the job's:
+    /// `also` are files that go too, after the job record.
+    ///
+    /// # Errors
+    /// When something of it cannot be removed; the rest may be gone.
+    pub fn remove_at(path: &Path, also: &[&str]) -> Result<Removed, FileError> {
+        remove::remove_with(&Dir::open(path)?, also)
+    }
+
     /// The directory.
     #[must_use]
     pub fn dir(&self) -> &Dir {

@@ -21,6 +21,14 @@ pub(super) fn remove(dir: &Dir) -> Result<Removed, FileError> {
     Ok(Removed { left })
 }
 
+pub(super) fn remove_with(dir: &Dir, also: &[&str]) -> Result<Removed, FileError> {
+    dir.remove(layout::JOB)?;
+    for name in also {
+        dir.remove(name)?;
+    }
+    remove(dir)
+}
+
 /// Removes what dc made in the directory. The job record goes first: what a crash leaves is then no job any more. No
 /// call waits for the disk: a removal that a crash undoes has lost nothing, and can be done again.
 pub(super) fn contents(dir: &Dir) -> Result<Vec<PathBuf>, FileError> {
