@@ -7,7 +7,7 @@ mod probe;
 mod reading;
 mod source;
 
-pub use source::{Source, prepare_environment};
+pub use source::{Source, prepare_described, prepare_environment};
 
 use crate::process::calls::affinity;
 use dc_model::{CpuSet, Topology};
@@ -75,6 +75,39 @@ pub struct Found {
     pub memory_only: Vec<MemoryNode>,
     /// CPUs that the machine is known to have, and that are not in the topology: offline, hidden, or not allowed.
     pub left_out: CpuSet,
+}
+
+impl Found {
+    /// Of this, what is on these CPUs: cores keep those of their hardware threads that are named, and go when they have
+    /// none left; so do NUMA domains.
+    ///
+    /// # Errors
+    /// When nothing is left.
+    pub fn restricted(mut self, cpus: &CpuSet) -> Result<Self, TopologyError> {
+        for core in &mut self.topology.cores {
+            let kept: CpuSet = core.cpus.iter().filter(|cpu| cpus.contains(*cpu)).collect();
+            let gone: Vec<u32> = core.cpus.iter().filter(|cpu| !cpus.contains(*cpu)).collect();
+            self.left_out = self.left_out.iter().chain(gone).collect();
+            core.cpus = kept;
+        }
+        self.topology.cores.retain(|core| !core.cpus.is_empty());
+        if self.topology.cores.is_empty() {
+            return Err(TopologyError::NoneAllowed(cpus.clone()));
+        }
+        let used = |at: u32| self.topology.cores.iter().any(|core| core.numa == at);
+        let kept: Vec<u32> = (0..self.topology.numa.len() as u32).filter(|at| used(*at)).collect();
+        let new = |at: u32| kept.iter().position(|kept| *kept == at).map(|at| at as u32);
+        for node in &mut self.memory_only {
+            node.near = node.near.iter().filter_map(|at| new(*at)).collect();
+        }
+        let domains: Vec<_> =
+            kept.iter().filter_map(|at| self.topology.numa.get(*at as usize).cloned()).collect();
+        for core in &mut self.topology.cores {
+            core.numa = new(core.numa).unwrap_or(0);
+        }
+        self.topology.numa = domains;
+        Ok(self)
+    }
 }
 
 /// A NUMA node to which no core belongs.

@@ -57,6 +57,20 @@ pub fn prepare_environment() -> Source {
     source
 }
 
+/// As [`prepare_environment`], for a machine that is described in hwloc's synthetic form, whatever the environment says.
+///
+/// To be called as that is.
+#[must_use]
+pub fn prepare_described(text: &str) -> Source {
+    // SAFETY: by contract there is one thread, so that nobody reads the environment meanwhile.
+    unsafe {
+        DESCRIBING.iter().for_each(|name| std::env::remove_var(name));
+        std::env::remove_var("HWLOC_THISSYSTEM");
+        std::env::set_var("HWLOC_SYNTHETIC", text);
+    }
+    prepare_environment()
+}
+
 impl Source {
     /// What this process's environment says.
     #[must_use]
