@@ -46,7 +46,7 @@ bench:
 # Installs what `make build` left; so that root needs no toolchain.
 install:
 	install -d $(BINDIR) $(LIBDIR) $(LIBEXECDIR) $(INCLUDEDIR)
-	install -m 755 $(RELEASE)/dcrun $(RELEASE)/dcspool $(RELEASE)/dcsched $(BINDIR)
+	install -m 755 $(RELEASE)/dcrun $(RELEASE)/dcspool $(RELEASE)/dcsched $(RELEASE)/dcd $(BINDIR)
 	install -m 755 $(RELEASE)/dc-starter $(LIBEXECDIR)
 	install -m 644 spool/capi/include/dcspool.h $(INCLUDEDIR)
 	install -m 644 $(RELEASE)/libdcspool.a $(LIBDIR)

@@ -3,6 +3,7 @@
 
 pub mod cgroup;
 pub mod claims;
+pub mod daemon;
 pub mod label;
 pub mod launch;
 pub mod limits;

@@ -1,0 +1,195 @@
+//! dcd: one a node. It dials dcsched, tells what the node is and what runs there, has a starter for each job, and passes on
+//! what dcsched and starters say to each other. One loop; what may block is done beside it. It decides nothing.
+//!
+//! Starters live on when it dies or is told to end, and the next dcd finds them.
+
+mod acts;
+mod backoff;
+mod clock;
+mod error;
+mod facts;
+mod job;
+mod lease;
+mod orders;
+mod settings;
+mod state_dir;
+mod turn;
+mod uplink;
+mod works;
+
+pub use error::DaemonError;
+pub use settings::{PeerPort, SchedulerAt, Settings};
+pub use state_dir::{StateDir, StateError};
+pub use turn::Ending;
+
+use crate::starters::{self, Life};
+use crate::topology::Found;
+use dc_link::Name;
+use dc_model::JobUuid;
+use dc_model::wire::ToStarter;
+use facts::Facts;
+use job::Job;
+use lease::Lease;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tracing::{info, warn};
+use uplink::{Identities, Uplink};
+use works::Works;
+
+/// What comes to the loop from beside it.
+#[derive(Debug)]
+enum Answer {
+    /// A job was opened, or not.
+    Opened { job: JobUuid, opened: Result<u64, String> },
+    /// What a starter left is gone, or not.
+    Buried { job: JobUuid, did_remove: bool, buried: Result<Vec<PathBuf>, String> },
+    /// A host's addresses.
+    LookedUp(Result<Vec<SocketAddr>, String>),
+}
+
+/// An order to open a job.
+#[derive(Debug)]
+struct Open {
+    record: Vec<u8>,
+    hello: Box<dc_model::wire::Hello>,
+    /// What was ordered since.
+    orders: Vec<ToStarter>,
+}
+
+/// How far the talk with a scheduler is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Talk {
+    /// There is none.
+    Down,
+    /// This node has registered.
+    Registered,
+    /// It is welcome.
+    Welcome {
+        heartbeat_ns: u64,
+        next_heartbeat_ns: u64,
+        /// All that it has was told.
+        is_settled: bool,
+        /// From then on it is settled whatever is not told yet.
+        settle_by_ns: u64,
+    },
+}
+
+/// The daemon.
+#[derive(Debug)]
+pub struct Daemon {
+    settings: Settings,
+    state: StateDir,
+    facts: Facts,
+    starter: PathBuf,
+    identities: Option<Identities>,
+    uplink: Uplink,
+    talk: Talk,
+    lease: Lease,
+    jobs: BTreeMap<JobUuid, Job>,
+    /// Those to be opened when what they had here is over.
+    reopen: BTreeMap<JobUuid, Open>,
+    works: Works<Answer>,
+    signals: SignalFd,
+    /// Starters begun by this run of dcd.
+    starters: u64,
+    /// Subtasks done since dcd began.
+    done: u64,
+    /// Those whose own words about being unreachable were said.
+    last_lost: Option<String>,
+}
+
+/// The signals that dcd answers.
+const SIGNALS: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT];
+
+impl Daemon {
+    /// Takes the state directory, and finds the starters that are there. The signals that it answers are blocked in this
+    /// thread from then on: call it while there is no other.
+    ///
+    /// # Errors
+    /// [`DaemonError`]: then nothing was changed but the count of starts.
+    pub fn begin(settings: Settings, found: Found) -> Result<Self, DaemonError> {
+        let os = |what| move |source: std::io::Error| DaemonError::Os { what, source };
+        Name::parse(&settings.name)
+            .map_err(|_| DaemonError::Name { name: settings.name.escape_debug().to_string() })?;
+        let starter = match &settings.starter {
+            Some(path) => path.clone(),
+            None => crate::spawn::find_starter()?,
+        };
+        let state = StateDir::take(&settings.state_dir, &settings.jobs_dir)?;
+        let is_local = matches!(settings.scheduler, SchedulerAt::Local { .. });
+        let identities = match is_local && settings.peer.is_none() {
+            true => None,
+            false => Some(Identities::read(&settings.key, &settings.peers)?),
+        };
+        let facts = Facts::look(found, state.start())?;
+        let mask: SigSet = SIGNALS.into_iter().collect();
+        mask.thread_block().map_err(|errno| os("block signals")(errno.into()))?;
+        let signals = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+            .map_err(|errno| os("take signals")(errno.into()))?;
+        let incarnation = facts.incarnation();
+        // Different on each node and at each start; that is all that is asked of it.
+        let seed =
+            settings.name.bytes().fold(incarnation.start, |seed, b| seed.rotate_left(5) ^ u64::from(b))
+                ^ u64::from(std::process::id()) << 32
+                ^ clock::boottime_ns();
+        let uplink = Uplink::new(&settings, seed)?;
+        let works = Works::new().map_err(os("make a bell"))?;
+        let mut daemon = Self {
+            settings,
+            state,
+            facts,
+            starter,
+            identities,
+            uplink,
+            talk: Talk::Down,
+            lease: Lease::default(),
+            jobs: BTreeMap::new(),
+            reopen: BTreeMap::new(),
+            works,
+            signals,
+            starters: 0,
+            done: 0,
+            last_lost: None,
+        };
+        daemon.find_starters()?;
+        Ok(daemon)
+    }
+
+    fn find_starters(&mut self) -> Result<(), DaemonError> {
+        let found = starters::find(self.state.jobs())
+            .map_err(|source| DaemonError::Jobs { path: acts::escaped(self.state.jobs()), source })?;
+        let now = clock::boottime_ns();
+        let mut wants = Vec::new();
+        for starters::Found { job, dir, life } in found {
+            match life {
+                Life::Absent => {}
+                Life::Alive => {
+                    info!(%job, "found its starter");
+                    let number = acts::number(&dir).unwrap_or_else(|| self.next_number());
+                    self.jobs.insert(job, Job::found(job, dir, number, now));
+                }
+                Life::Dead => {
+                    warn!(%job, "its starter is dead: what it left is killed");
+                    let dead = Job::dead(job, dir, None, &mut wants);
+                    self.jobs.insert(job, dead);
+                    self.perform(job, &mut wants, now);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Rising over all starts of dcd with this state directory.
+    fn next_number(&mut self) -> u64 {
+        self.starters += 1;
+        (self.state.start() << 20) + self.starters
+    }
+
+    /// Jobs with a starter, or about to have one.
+    fn uuids(&self) -> BTreeSet<JobUuid> {
+        self.jobs.keys().copied().collect()
+    }
+}
