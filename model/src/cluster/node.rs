@@ -2,7 +2,9 @@
 //! then [`FromNode::Settled`]); from there on frames of the starters pass both ways, as they are.
 //!
 //! A lease: dcd numbers its heartbeats and knows when it sent each, by CLOCK_BOOTTIME; [`ToNode::Lease`] names the number it
-//! answers, and the lease counts from that sending. Reports of a starter are numbered by the starter, and repeated
+//! answers, and the lease counts from that sending. The first one is given with [`ToNode::Welcome`] and counts from the sending of
+//! [`FromNode::Register`]. Once it has ended nothing that came on the connection is done any more, not even what came
+//! before: dcd hangs up and registers anew. A starter's first lease is dcd's own. Reports of a starter are numbered by the starter, and repeated
 //! until they are acknowledged.
 
 use super::lists::{get_cpus, get_list, get_option, get_text, get_topology};

@@ -85,8 +85,7 @@ impl Cluster {
             let limit_ns = self.durable.jobs.get(&id).and_then(|kept| kept.wants.time_limit_ns);
             self.set_due(id, |live| live.time_due = limit_ns.map(|ns| now.saturating_add(ns)));
         }
-        let live = self.jobs.get_mut(&id)?;
-        if live.opened.insert(node) {
+        if self.set_opened(id, node, true) {
             out.push(Action::Open { node, job: id });
         }
         Some(node)
@@ -134,22 +133,23 @@ impl Cluster {
         mut why: GiveUp,
         out: &mut Vec<Action>,
     ) {
-        let Some(live) = self.jobs.get_mut(&id) else { return };
-        live.opened.remove(&node);
-        let lost: Vec<u32> =
-            live.parts.iter().filter(|(_, part)| part.node == node).map(|(number, _)| *number).collect();
-        for number in lost {
-            // Given back first: the job may be given others at once.
-            let Some(live) = self.jobs.get_mut(&id) else { return };
-            if let Some(part) = live.parts.remove(&number)
-                && let Some(node) = self.nodes.get_mut(&node)
-            {
-                node.cores.give_back(&part.has(), part.memory_bytes);
+        self.set_opened(id, node, false);
+        let (Some(live), Some(node_now)) = (self.jobs.get_mut(&id), self.nodes.get_mut(&node)) else {
+            return;
+        };
+        let mut events = Vec::new();
+        live.parts.retain(|number, part| {
+            if part.node != node {
+                return true;
             }
-            self.step_job(now, id, JobEvent::PartLost { part: number, why }, out);
+            node_now.cores.give_back(&part.has(), part.memory_bytes);
+            events.push(JobEvent::PartLost { part: *number, why });
             // A starter is lost once, however many parts it had.
             why = GiveUp::NodeLost;
-        }
+            false
+        });
+        // All at once: the job must not launch in one of them because another is gone.
+        self.step_job_all(now, id, events, out);
         if let Some(node) = self.nodes.get_mut(&node) {
             node.jobs.remove(&id);
             node.outstanding.remove(&id);
@@ -182,8 +182,12 @@ impl Cluster {
         self.ended.insert((now, id));
         out.push(Action::Ended { job: id, status });
         for node in std::mem::take(&mut live.opened) {
+            self.nodes.entry(node).and_modify(|node| {
+                node.opened.remove(&id);
+            });
             out.push(Action::Close { node, job: uuid, remove });
         }
+        let Some(live) = self.jobs.get_mut(&id) else { return };
         let parts = std::mem::take(&mut live.parts);
         for part in parts.into_values() {
             if let Some(node) = self.nodes.get_mut(&part.node) {
@@ -233,7 +237,7 @@ impl Cluster {
             return;
         };
         let (spec, durable) = *replayed;
-        let (phase, seq) = (durable.phase, durable.seq);
+        let phase = durable.phase;
         let job = Job::resumed(spec, durable);
         let mut live = LiveJob::new(job);
         if let JobPhase::Ended(status) = phase {
@@ -250,7 +254,6 @@ impl Cluster {
             self.step_job(now, id, JobEvent::Begin, out);
         } else {
             self.uncertain.insert(id);
-            self.step_job(now, id, JobEvent::Durable { seq }, out);
             self.step_job(now, id, JobEvent::TakeUp, out);
         }
     }

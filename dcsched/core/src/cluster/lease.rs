@@ -81,7 +81,7 @@ impl Cluster {
             out.push(Action::Disconnect { node: id });
         }
         node.outstanding.clear();
-        let jobs: Vec<_> = node.jobs.iter().copied().collect();
+        let jobs: Vec<_> = node.jobs.union(&node.opened).copied().collect();
         for job in jobs {
             self.lose_parts(now, job, id, dc_model::GiveUp::NodeLost, out);
         }

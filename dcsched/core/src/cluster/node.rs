@@ -41,6 +41,8 @@ pub(super) struct LiveNode {
     pub speed_permille: u32,
     /// Jobs that have cores here.
     pub jobs: BTreeSet<JobId>,
+    /// Jobs that have a starter here, or that it was asked for.
+    pub opened: BTreeSet<JobId>,
     pub outstanding: BTreeMap<JobId, Outstanding>,
     /// Subtasks done here.
     pub done: u64,
@@ -58,6 +60,7 @@ impl LiveNode {
             cores: Cores::default(),
             speed_permille: 1000,
             jobs: BTreeSet::new(),
+            opened: BTreeSet::new(),
             outstanding: BTreeMap::new(),
             done: 0,
             measured: (0, 0),
@@ -115,6 +118,20 @@ impl Cluster {
             self.up_pending.pop_front();
             self.tell_withdrawn(now, node, out);
             self.is_dirty = true;
+        }
+    }
+
+    /// A job has a starter on a node, or has none any more. Whether that is new.
+    pub(super) fn set_opened(&mut self, id: JobId, node: NodeId, is_opened: bool) -> bool {
+        let (Some(live), Some(node_now)) = (self.jobs.get_mut(&id), self.nodes.get_mut(&node)) else {
+            return false;
+        };
+        if is_opened {
+            node_now.opened.insert(id);
+            live.opened.insert(node)
+        } else {
+            node_now.opened.remove(&id);
+            live.opened.remove(&node)
         }
     }
 

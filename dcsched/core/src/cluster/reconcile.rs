@@ -80,9 +80,7 @@ impl Cluster {
             return;
         };
         let _ = starter;
-        if let Some(live) = self.jobs.get_mut(&id) {
-            live.opened.insert(node);
-        }
+        self.set_opened(id, node, true);
         let mut known = BTreeSet::new();
         let mut owed = BTreeSet::new();
         let mut adoptable = Vec::new();
@@ -194,11 +192,10 @@ impl Cluster {
                 };
                 self.step_job(now, id, given_up, out);
             }
-            if !held.contains_key(&id)
-                && let Some(live) = self.jobs.get_mut(&id)
-            {
-                live.opened.remove(&node);
-            }
+        }
+        let opened = self.nodes.get(&node).map_or_else(BTreeSet::new, |live| live.opened.clone());
+        for id in opened.into_iter().filter(|id| !held.contains_key(id)) {
+            self.set_opened(id, node, false);
         }
         self.tell_withdrawn(now, node, out);
         self.account_for(now, node, out);

@@ -66,14 +66,12 @@ pub enum Plant {
     LeaseFromReceipt,
     /// The scheduler gives a lost node's work to others before the lease has surely ended.
     NoMargin,
-    /// Starters forget what was not acknowledged when their dcd dies.
-    ForgottenReports,
+    /// Starters say that a rank they have killed ended well.
+    KilledEndedWell,
     /// A registering node does not tell of what it runs.
     SilentNode,
     /// The end of an older attempt is told as the newest one's.
     LateEndAccepted,
     /// A node launches what it was told to before it was cut off, when it is back.
     LateLaunch,
-    /// A node that has booted anew says that it has not.
-    SameBoot,
 }

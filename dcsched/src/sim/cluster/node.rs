@@ -106,6 +106,10 @@ pub struct Node {
     pub heartbeats: u64,
     /// See there.
     pub sent: BTreeMap<u64, Tick>,
+    /// Until when it may do what it is told, by its clock.
+    pub lease_until: Tick,
+    /// When it registered, by its clock.
+    pub registered: Tick,
     /// When the last answer came, in true time.
     pub heard: Tick,
     /// It cannot be reached before, in true time: to the scheduler, and from it.

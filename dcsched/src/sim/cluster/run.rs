@@ -128,7 +128,9 @@ pub fn run(seed: u64, faults: Faults, plant: Plant) -> Report {
         config.margin_ns = 0;
     }
     let nodes: Vec<Node> = (0..random.between(1, 5)).map(|at| any_node(&mut random, at as usize)).collect();
-    let jobs: Vec<Wanted> = (0..random.between(1, 8)).map(|at| any_job(&mut random, at as u8)).collect();
+    let largest = nodes.iter().map(|node| node.topology.cores.len() as u64).max().unwrap_or(1);
+    let jobs: Vec<Wanted> =
+        (0..random.between(1, 8)).map(|at| any_job(&mut random, at as u8, largest)).collect();
     let mut world = World {
         links: vec![None; nodes.len()],
         nodes,
@@ -185,19 +187,21 @@ fn any_node(random: &mut Random, at: usize) -> Node {
         is_welcome: false,
         heartbeats: 0,
         sent: BTreeMap::new(),
+        lease_until: 0,
+        registered: 0,
         heard: 0,
         cut_until: (0, 0),
         links: 0,
     }
 }
 
-fn any_job(random: &mut Random, at: u8) -> Wanted {
+fn any_job(random: &mut Random, at: u8, cores_max: u64) -> Wanted {
     let subtasks = random.between(1, 20);
     let ranks = if random.chance(300) { subtasks } else { random.between(1, 10) };
     let mut text = format!("{ranks} 1000");
     for _ in 0..subtasks {
         let cells = if random.chance(50) { 0 } else { random.between(1, 20_000) };
-        let cores = if random.chance(100) { random.between(1, 2) } else { 1 };
+        let cores = if random.chance(100) { random.between(1, cores_max.min(3)) } else { 1 };
         text += &format!(" {cells} {cores}");
     }
     let ranks_per_node = if random.chance(200) { 2 } else { 0 };
@@ -312,9 +316,7 @@ impl World {
             What::PowerOn(at) => {
                 let node = &mut self.nodes[at];
                 node.has_power = true;
-                if self.plant != Plant::SameBoot {
-                    node.boot += 1;
-                }
+                node.boot += 1;
                 self.queue.after(SECOND, What::StartDcd(at));
             }
             What::Resume(at) => self.resume(at),
@@ -585,6 +587,7 @@ impl World {
         node.links += 1;
         node.link = Some(Link::new(node.links));
         (node.is_welcome, node.heard) = (false, now);
+        node.registered = node.clock(now);
         let (starters, link) = (node.starters.clone(), node.links);
         self.send_up(at, Up::Register);
         for (job, starter) in &starters {
@@ -634,9 +637,18 @@ impl World {
 
     fn on_down(&mut self, at: usize, down: Down) {
         let now = self.queue.now;
-        self.nodes[at].heard = now;
+        let node = &mut self.nodes[at];
+        node.heard = now;
+        // What was said to it before its lease ended does not hold any more.
+        let is_over = node.is_welcome && node.clock(now) >= node.lease_until;
+        if is_over && self.plant != Plant::LateLaunch {
+            return self.hang_up(at);
+        }
         match down {
-            Down::Welcome => self.nodes[at].is_welcome = true,
+            Down::Welcome => {
+                node.is_welcome = true;
+                node.lease_until = node.lease_until.max(node.registered + LEASE);
+            }
             Down::Lease(number) => {
                 let node = &mut self.nodes[at];
                 let Some(mut sent) = node.sent.remove(&number) else { return };
@@ -645,6 +657,7 @@ impl World {
                     sent = node.clock(now) + LEASE / 2;
                 }
                 let until = sent + LEASE;
+                node.lease_until = node.lease_until.max(until);
                 let wait = node.until(now, until);
                 let mut planned = Vec::new();
                 for (job, starter) in &mut node.starters {
@@ -662,12 +675,13 @@ impl World {
                 }
                 node.starters_ever += 1;
                 let number = node.starters_ever;
-                let lease_until = node.clock(now) + LEASE / 2;
+                let lease_until = node.lease_until;
                 let wait = node.until(now, lease_until);
                 node.starters.insert(job, Starter { number, lease_until, ..Starter::default() });
                 self.queue.after(wait, What::LeaseEnds(at, job, number));
             }
             Down::Launch { job, subtask, attempt, rank, cpus, cells, after } => {
+                // One that has died was told of, and whatever was on its way to it then is given up.
                 let Some(starter) = self.nodes[at].starters.get_mut(&job) else { return };
                 if starter.newest.get(&subtask).is_some_and(|newest| *newest >= attempt) {
                     return;
@@ -728,17 +742,18 @@ impl World {
         }
         let Some(process) = starter.processes.remove(&subtask) else { return };
         let is_killed = self.random.chance(self.faults.rank_killed);
+        let is_told = self.plant != Plant::KilledEndedWell;
         let outcome = match (process.is_stopped, is_killed) {
-            (true, _) | (_, true) => Outcome::Signalled(SIGKILL),
+            (true, _) | (_, true) if is_told => Outcome::Signalled(SIGKILL),
             _ => Outcome::Exited(0),
         };
-        let is_success = outcome.success() && !process.is_stopped;
+        let is_success = !is_killed && !process.is_stopped;
         self.checker.on_end((job, subtask), process.attempt, is_success);
         let attempt = match self.plant {
             Plant::LateEndAccepted => Attempt(process.attempt.0 + u32::from(self.random.chance(100))),
             _ => process.attempt,
         };
-        let result = is_success.then_some(ResultMeta { len: 1, crc: process.attempt.0 });
+        let result = outcome.success().then_some(ResultMeta { len: 1, crc: process.attempt.0 });
         let report = FromStarter::Ended {
             subtask,
             attempt,
@@ -843,7 +858,7 @@ impl World {
     fn chance(&mut self) {
         let now = self.queue.now;
         if now > FAULTS_END {
-            return;
+            return self.end_faults();
         }
         let delay = self.random.between(MS, 400 * MS);
         self.queue.after(delay, What::Chance);
@@ -893,6 +908,15 @@ impl World {
         }
     }
 
+    /// From now on nothing goes wrong, and what an operator has drained is used again.
+    fn end_faults(&mut self) {
+        let Some(scheduler) = &self.scheduler else { return self.queue.after(SECOND, What::Chance) };
+        let drained = scheduler.cluster.nodes().filter(|node| node.drained().is_some());
+        for node in drained.map(|node| node.id).collect::<Vec<_>>() {
+            self.step(Event::Drain { node, drain: false, reason: String::new() });
+        }
+    }
+
     fn kill_scheduler(&mut self) {
         let Some(scheduler) = self.scheduler.take() else { return };
         self.report.killed.0 += 1;
@@ -918,9 +942,6 @@ impl World {
         let node = &mut self.nodes[at];
         node.has_dcd = false;
         node.sent.clear();
-        if self.plant == Plant::ForgottenReports {
-            node.starters.values_mut().for_each(|starter| starter.reports.clear());
-        }
     }
 
     fn lose_starter(&mut self, at: usize) {
