@@ -64,12 +64,29 @@ pub fn kill_descendants(keep: &[Pid]) -> io::Result<usize> {
     }
 }
 
+/// Kills all descendants of this process once, and reaps none: whose ends they are is found out by who waits for them.
+pub fn strike_descendants() {
+    for child in children::of(nix::unistd::getpid()).unwrap_or_default() {
+        kill_tree(child);
+    }
+}
+
+/// The same by a thread that does not know what another reaps meanwhile.
+pub fn strike_from_beside() {
+    kill_levels(below(nix::unistd::getpid()));
+}
+
 /// Kills a child of ours with its group, then what is below it, level by level.
 fn kill_tree(child: Pid) {
     // Read first: its children come to us when it is gone, and would be found only a round later.
-    let mut level = below(child);
+    let level = below(child);
     let _ = signal_group(child, SIGKILL as u8);
     let _ = signal_process(child, SIGKILL as u8);
+    kill_levels(level);
+}
+
+/// Kills these, each with its parent, and what is below them.
+fn kill_levels(mut level: Vec<(Pid, Pid)>) {
     for _ in 0..LEVELS_MAX {
         let next: Vec<(Pid, Pid)> = level.iter().flat_map(|(_, pid)| below(*pid)).collect();
         for (parent, pid) in &level {

@@ -102,16 +102,22 @@ fn from_starter() -> Vec<FromStarter> {
         job: Some(JobUuid([7; 16])),
         lease_over: false,
         attempts: vec![
-            known(KnownPhase::Waiting, None),
+            Known { cpus: CpuSet::new(), ..known(KnownPhase::Waiting, None) },
             known(KnownPhase::Running, Some(Restart { attempt: Attempt(1), step: 3 })),
             known(KnownPhase::Ended, None),
         ],
         acked_seq: 4,
         next_seq: 9,
     };
+    let least = StarterState {
+        attempts: vec![Known { cpus: CpuSet::new(), ..known(KnownPhase::Ended, None) }],
+        job: None,
+        ..state.clone()
+    };
     let numbered = |seq, report| FromStarter::Numbered { seq, report: Box::new(report) };
     vec![
         FromStarter::State(Box::new(state)),
+        FromStarter::State(Box::new(least)),
         numbered(5, ended(Outcome::Exited(0))),
         numbered(6, FromStarter::Grouped { dir: b"/g".to_vec() }),
         FromStarter::OutputFrom(OutputAt { starter_inc: 8, offset: 1 << 33 }),

@@ -406,7 +406,9 @@ impl Job {
             };
             match control.next_event() {
                 Ok(Some(Event::State(state))) => self.on_state(&state, now_ns, wants),
-                Ok(Some(Event::Report { seq, report })) => self.on_report(seq, report, now_ns, wants),
+                Ok(Some(Event::Report { seq, report } | Event::Again { seq, report })) => {
+                    self.on_report(seq, report, now_ns, wants);
+                }
                 Ok(Some(Event::Said(said))) => self.on_said(said, wants),
                 Ok(None) => return,
                 Err(lost) => return self.on_lost(&lost, now_ns, wants),

@@ -62,7 +62,7 @@ impl Starter {
             self.control.flush();
             self.output.flush();
             let left = end.saturating_duration_since(Instant::now());
-            let all_sent = self.streams.is_empty() && self.output.is_empty() && !self.control.is_waiting();
+            let all_sent = self.streams.is_empty() && !self.output.is_waiting() && !self.control.is_waiting();
             if all_sent || left.is_zero() || self.wait(Some(left)).is_err() {
                 return;
             }

@@ -29,13 +29,20 @@ impl Starter {
     /// Makes it, and puts all that runs into it, this process first.
     pub(super) fn enter_group(&mut self) {
         let Some(job) = &self.job else { return };
-        let Some(group) = Group::make(job.uuid) else { return };
+        let made = match &self.serve {
+            Some(serve) => Group::make_for(job.uuid, serve.starter_inc),
+            None => Group::make(job.uuid),
+        };
+        let Some(group) = made else { return };
         let me = nix::unistd::getpid();
         if group.take(me).is_err() {
             group.remove();
             return;
         }
         let dir = group.dir().as_os_str().as_bytes().to_vec();
+        if let Some(serve) = &self.serve {
+            serve.note_group(&dir);
+        }
         self.control.tell(&FromStarter::Grouped { dir });
         let mut taken = HashSet::new();
         for _ in 0..LOOKS_MAX {

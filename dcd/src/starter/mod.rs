@@ -1,6 +1,7 @@
 //! The starter: one process per job, parent of the ranks, owner of their pipes and groups. One thread and one loop;
 //! what may block (the spool) is done by threads beside it. When dcrun's end of the control socket closes,
-//! everything that was ever launched is killed, and the starter ends.
+//! everything that was ever launched is killed, and the starter ends. One that serves (`serve`) has no such end: its
+//! lease is.
 
 mod attempt;
 mod bindings;
@@ -26,10 +27,12 @@ mod messages;
 mod orphans;
 mod output;
 mod passing;
+mod serve;
 mod streams;
 mod supervise;
 mod table;
 mod timers;
+mod words;
 
 use crate::cgroup::group::Group;
 use crate::launch::Launcher;
@@ -49,8 +52,9 @@ use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use orphans::Orphans;
 use output::OutputSocket;
+pub use serve::serve;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use streams::Streams;
@@ -72,6 +76,8 @@ enum Ending {
     KillAll,
     /// dcrun is gone.
     Gone,
+    /// Nobody wants to know any more.
+    Closed,
 }
 
 /// The whole of it.
@@ -106,6 +112,8 @@ struct Starter {
     freed: Vec<AttemptKey>,
     /// Those that were held and go on to their exec.
     executing: Vec<AttemptKey>,
+    /// Where it outlives those who talk to it.
+    serve: Option<Box<serve::Serve>>,
 }
 
 /// The program.
@@ -128,6 +136,10 @@ pub fn main() -> ExitCode {
 impl Starter {
     fn begin() -> io::Result<Self> {
         let Inherited { control, output, progress } = Inherited::take()?;
+        Self::new(Control::new(control), OutputSocket::new(output), progress)
+    }
+
+    fn new(control: Control, output: OutputSocket, progress: OwnedFd) -> io::Result<Self> {
         // Signals from a terminal, or for the whole job, are dcrun's to answer; here none but SIGKILL has an effect.
         let rank_mask = SigSet::thread_get_mask()?;
         let all = SigSet::all();
@@ -137,8 +149,8 @@ impl Starter {
         let _ = nix::unistd::setsid();
         nix::sys::prctl::set_child_subreaper(true)?;
         Ok(Self {
-            control: Control::new(control),
-            output: OutputSocket::new(output),
+            control,
+            output,
             progress,
             signals,
             rank_mask,
@@ -159,6 +171,7 @@ impl Starter {
             is_frozen: false,
             freed: Vec::new(),
             executing: Vec::new(),
+            serve: None,
         })
     }
 
@@ -176,8 +189,11 @@ impl Starter {
                 if let Some(job) = self.job.take() {
                     job.keeper.finish();
                 }
+                if self.is_serving() {
+                    self.leave_group();
+                }
             }
-            Ending::Gone => {
+            Ending::Gone | Ending::Closed => {
                 self.kill_all();
                 self.finish_files();
                 self.leave_group();
@@ -187,15 +203,24 @@ impl Starter {
                 self.tell_all_killed();
             }
         }
+        if let Some(serve) = self.serve.take() {
+            serve.close();
+        }
     }
 
     /// One turn of the loop: waits for something to happen, and does what follows.
     fn turn(&mut self) -> Result<Option<Ending>, Gone> {
-        let more = match self.on_messages()? {
-            Taken::Ending(ending) => return Ok(Some(ending)),
-            Taken::All => false,
-            Taken::Some => true,
+        let more = match self.on_messages() {
+            Ok(Taken::Ending(ending)) => return Ok(Some(ending)),
+            Ok(Taken::All) => false,
+            Ok(Taken::Some) => true,
+            Err(Gone) if self.is_serving() => {
+                self.on_link(serve::link::Event::Refused);
+                false
+            }
+            Err(Gone) => return Err(Gone),
         };
+        self.launch_late();
         // Before dcrun is told of an attempt's end, what it left behind is killed.
         let launcher = self.gang.as_ref().and_then(gang::Gang::launcher);
         self.orphans.maybe_kill(&self.table, self.job.as_ref().map(|job| job.uuid), launcher);
@@ -208,13 +233,16 @@ impl Starter {
         if self.control.is_waiting() && (control.is_due(now) || self.bye) {
             self.control.flush();
         }
-        if !self.output.is_empty() && (output.is_due(now) || self.bye) {
+        if self.output.is_waiting() && (output.is_due(now) || self.bye) {
             self.output.flush();
         }
         let all_over =
             self.table.is_empty() && self.streams.is_empty() && self.drains.is_empty() && self.gang.is_none();
-        if self.bye && all_over && self.output.is_empty() && !self.control.is_waiting() {
+        if self.bye && all_over && self.output.is_empty() && self.control.is_all_taken() && !self.has_late() {
             return Ok(Some(Ending::Served));
+        }
+        if let Some(ending) = self.serve_ending() {
+            return Ok(Some(ending));
         }
         if self.memory.is_none() && !self.table.is_empty() {
             self.memory = Some(Memory::watch());
@@ -227,7 +255,9 @@ impl Starter {
         ];
         let timeout = if more { Some(Duration::ZERO) } else { waits.into_iter().flatten().min() };
         let ready = self.wait(timeout)?;
-        if ready.reader_gone {
+        if ready.output {
+            self.output.receive();
+        } else if ready.reader_gone {
             self.output.on_reader_gone();
         }
         if ready.signals {
@@ -248,15 +278,22 @@ impl Starter {
         if ready.pipes {
             self.streams.on_readable(&mut self.output);
         }
-        if ready.control {
-            self.control.receive()?;
+        // What is here already comes first.
+        if ready.control && !more && self.control.receive().is_err() {
+            if !self.is_serving() {
+                return Err(Gone);
+            }
+            self.on_link(serve::link::Event::Lost);
+        }
+        if ready.serve {
+            self.on_serve_ready();
         }
         Ok(None)
     }
 
     /// Waits until something can be done. Where it is not to wait at all, messages are here that are not taken yet,
     /// and others are left in the socket.
-    fn wait(&self, timeout: Option<Duration>) -> Result<Ready, Gone> {
+    fn wait<'a>(&'a self, timeout: Option<Duration>) -> Result<Ready, Gone> {
         let readable = PollFlags::POLLIN;
         let mut control = PollFlags::empty();
         // That the other end is gone is told whatever is asked for.
@@ -264,38 +301,44 @@ impl Starter {
         let is_stuck = |waits: bool, haste: Haste| waits && haste.wait(Instant::now()).is_none();
         control.set(PollFlags::POLLOUT, is_stuck(self.control.is_waiting(), self.control.haste()));
         let mut output = PollFlags::empty();
-        output.set(PollFlags::POLLOUT, is_stuck(!self.output.is_empty(), self.output.haste()));
+        output.set(PollFlags::POLLOUT, is_stuck(self.output.is_waiting(), self.output.haste()));
+        output.set(PollFlags::POLLIN, self.output.is_serving());
         let mut pipes = PollFlags::empty();
         pipes.set(PollFlags::POLLIN, !self.output.is_full());
+        // What is not there has another's place and is asked for nothing, which is cheaper than another list.
+        let bell = self.lookups.bell().as_fd();
+        let maybe = |fd: Option<BorrowedFd<'a>>, flags| match fd {
+            Some(fd) => PollFd::new(fd, flags),
+            None => PollFd::new(bell, PollFlags::empty()),
+        };
         let mut fds = [
-            PollFd::new(self.control.socket().as_fd(), control),
+            maybe(self.control.socket().map(AsFd::as_fd), control),
             PollFd::new(self.signals.as_fd(), readable),
-            PollFd::new(self.lookups.bell().as_fd(), readable),
+            PollFd::new(bell, readable),
             PollFd::new(self.streams.epoll().0.as_fd(), pipes),
-            // Without a gang it is looked at twice, which is cheaper than another list.
-            PollFd::new(
-                self.gang.as_ref().map_or(self.lookups.bell().as_fd(), |gang| gang.door().0.as_fd()),
-                if self.gang.is_some() { readable } else { PollFlags::empty() },
-            ),
-            PollFd::new(self.output.socket().as_fd(), output),
+            maybe(self.gang.as_ref().map(|gang| gang.door().0.as_fd()), readable),
+            maybe(self.output.socket().map(AsFd::as_fd), output),
+            maybe(self.serve.as_ref().map(|serve| serve.bell().0.as_fd()), readable),
         ];
-        // Its end would be told again and again, and changes nothing.
-        let polled = if self.output.is_reader_gone() { &mut fds[..5] } else { &mut fds[..] };
-        match poll(polled, rounded_up(timeout)) {
+        match poll(&mut fds, rounded_up(timeout)) {
             Ok(_) | Err(Errno::EINTR | Errno::EAGAIN | Errno::ENOMEM) => {}
             Err(_) => return Err(Gone),
         }
         let events = fds.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
-        if events[0].intersects(PollFlags::POLLHUP | PollFlags::POLLERR) {
+        let gone = PollFlags::POLLHUP | PollFlags::POLLERR;
+        // One that serves still takes what was sent before.
+        if events[0].intersects(gone) && !self.is_serving() {
             return Err(Gone);
         }
         Ok(Ready {
-            control: events[0].contains(readable),
+            control: events[0].intersects(readable | gone),
             signals: events[1].contains(readable),
             answers: events[2].contains(readable),
             pipes: events[3].contains(readable),
-            gang: self.gang.is_some() && events[4].contains(readable),
-            reader_gone: events[5].intersects(PollFlags::POLLHUP | PollFlags::POLLERR),
+            gang: events[4].contains(readable),
+            output: self.output.is_serving() && events[5].contains(readable),
+            reader_gone: events[5].intersects(gone),
+            serve: events[6].contains(readable),
         })
     }
 }
@@ -318,7 +361,9 @@ struct Ready {
     answers: bool,
     pipes: bool,
     gang: bool,
+    output: bool,
     reader_gone: bool,
+    serve: bool,
 }
 
 /// poll(2) counts in ms: a timer is waited for until it is due, not until just before.

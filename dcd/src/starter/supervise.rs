@@ -12,7 +12,7 @@ use super::table::{AttemptKey, Process, Report};
 use super::timers::Timer;
 use crate::launch::{Launched, Launcher, Plan, Refused};
 use crate::process::calls::{End, Whose, peek, reap, signal_group, signal_process};
-use dc_model::wire::{FromStarter, Launch};
+use dc_model::wire::{FromStarter, Known, KnownPhase, Launch};
 use dc_model::{Attempt, LaunchStage, Outcome};
 use nix::libc::{SIGCONT, SIGINT, SIGKILL, SIGTERM};
 use nix::unistd::Pid;
@@ -310,7 +310,9 @@ impl Starter {
     fn tell_ended(&mut self, key: AttemptKey) {
         self.free_follower(key);
         let Some(entry) = self.table.remove(key) else { return };
-        entry.ended().iter().for_each(|message| self.control.tell(message));
+        let ended = || Known { phase: KnownPhase::Ended, ..entry.known() };
+        entry.ended().iter().for_each(|message| self.control.tell_end(message, ended));
+        self.on_subtask_free(entry.launch.subtask);
     }
 
     /// Children have ended: ranks, or orphans that came to us.

@@ -2,7 +2,7 @@
 
 use super::attempt::State;
 use super::streams::StreamKey;
-use dc_model::wire::{FromStarter, Launch};
+use dc_model::wire::{FromStarter, Known, KnownPhase, Launch};
 use dc_model::{Attempt, LaunchStage, Outcome, Restart, ResultMeta, SubtaskId};
 use nix::unistd::Pid;
 use slotmap::{SlotMap, new_key_type};
@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use super::env::Origin;
 use super::files::OwnFile;
+use super::serve::known;
 use std::sync::Arc;
 
 new_key_type! {
@@ -99,18 +100,30 @@ impl Entry {
     /// What dcrun is told of its end, once that is known.
     #[must_use]
     pub fn ended(&self) -> Option<FromStarter> {
-        let report = self.report?;
-        Some(FromStarter::Ended {
-            subtask: self.launch.subtask,
-            attempt: self.launch.attempt,
-            outcome: report.outcome,
-            ran_ns: report.ran_ns,
-            stopped: report.stopped,
-            checkpoint: report.checkpoint,
-            progress_cells: report.progress_cells,
-            result: report.result,
-            memory_short: report.memory_short,
-        })
+        self.report.as_ref().map(|report| ended(&self.launch, report))
+    }
+
+    /// How it is shown to who asks what is here.
+    #[must_use]
+    pub fn known(&self) -> Known {
+        let phase = if self.told_started { KnownPhase::Running } else { KnownPhase::Waiting };
+        known(&self.launch, phase, self.origin.as_ref().map(|origin| origin.from))
+    }
+}
+
+/// What is told of an attempt's end.
+#[must_use]
+pub fn ended(launch: &Launch, report: &Report) -> FromStarter {
+    FromStarter::Ended {
+        subtask: launch.subtask,
+        attempt: launch.attempt,
+        outcome: report.outcome,
+        ran_ns: report.ran_ns,
+        stopped: report.stopped,
+        checkpoint: report.checkpoint,
+        progress_cells: report.progress_cells,
+        result: report.result,
+        memory_short: report.memory_short,
     }
 }
 
@@ -191,6 +204,18 @@ impl Table {
     pub fn of_subtask(&self, subtask: SubtaskId, attempt: Attempt) -> Option<AttemptKey> {
         let key = *self.by_subtask.get(&subtask)?;
         (self.entries.get(key)?.launch.attempt == attempt).then_some(key)
+    }
+
+    /// The attempt of this subtask that is not over, whichever it is.
+    #[must_use]
+    pub fn key_of(&self, subtask: SubtaskId) -> Option<AttemptKey> {
+        self.by_subtask.get(&subtask).copied()
+    }
+
+    /// All names.
+    #[must_use]
+    pub fn keys(&self) -> Vec<AttemptKey> {
+        self.entries.keys().collect()
     }
 
     /// The last of those that follow it, one behind the other; itself where none does.

@@ -28,6 +28,13 @@ pub enum Event {
         /// Started, Ended, Rebound, Grouped or Notice.
         report: FromStarter,
     },
+    /// A report that came before, told again because a launch of its attempt came again.
+    Again {
+        /// Its number.
+        seq: u64,
+        /// The attempt's end.
+        report: FromStarter,
+    },
     /// What counts for this connection only: Ready, or WantInput, which is told again on the next.
     Said(FromStarter),
 }
@@ -37,7 +44,8 @@ pub enum Event {
 pub struct Control {
     wire: Wire,
     told: Option<Told>,
-    has_state: bool,
+    /// The highest number on this connection; none before the state.
+    seen_seq: Option<u64>,
 }
 
 impl Control {
@@ -47,7 +55,7 @@ impl Control {
     /// [`ConnectError`].
     pub fn connect(dir: &Path, told: Option<Told>) -> Result<Self, ConnectError> {
         let wire = Wire::connect(dir, &ToStarter::Open(Opening::Control))?;
-        Ok(Self { wire, told, has_state: false })
+        Ok(Self { wire, told, seen_seq: None })
     }
 
     /// To be polled.
@@ -112,16 +120,20 @@ impl Control {
                     let same = self.told.filter(|told| told.starter_inc == state.starter_inc);
                     let seq = same.map_or(state.acked_seq, |told| told.seq.max(state.acked_seq));
                     self.told = Some(Told { starter_inc: state.starter_inc, seq });
-                    self.has_state = true;
+                    self.seen_seq = Some(0);
                     return Ok(Some(Event::State(state)));
                 }
                 FromStarter::Refused { text } => return Err(self.wire.end(Lost::Refused(text))),
                 FromStarter::Numbered { seq, report } => {
-                    let Some(told) = self.told.as_mut().filter(|_| self.has_state) else {
+                    let (Some(told), Some(seen_seq)) = (&mut self.told, &mut self.seen_seq) else {
                         let why = dc_model::codec::DecodeError::Impossible("report before its state");
                         return Err(self.wire.end(Lost::Unreadable(why)));
                     };
-                    // Told before, on another connection.
+                    if seq <= *seen_seq {
+                        return Ok(Some(Event::Again { seq, report: *report }));
+                    }
+                    *seen_seq = seq;
+                    // Else it was told before, on another connection.
                     if seq > told.seq {
                         told.seq = seq;
                         return Ok(Some(Event::Report { seq, report: *report }));

@@ -3,6 +3,7 @@
 #![allow(dead_code, missing_docs)]
 
 pub mod proc;
+pub mod served;
 
 use dc_model::wire::{FrameBuffer, FromStarter, Hello, Launch, Output, ToStarter};
 use dc_model::{Attempt, CpuSet, JobUuid, Outcome, Rank, SubtaskId};

@@ -6,7 +6,7 @@ use crate::codec::{DecodeError, Reader, Writer};
 use crate::{Attempt, CpuSet, JobUuid, Rank, Restart, SubtaskId};
 
 /// An attempt is no shorter on the wire, in bytes.
-const KNOWN_BYTES_MIN: usize = 22;
+const KNOWN_BYTES_MIN: usize = 18;
 
 /// What a connection to a serving starter is for: its first message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
