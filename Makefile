@@ -43,11 +43,12 @@ bench:
 	cargo build --locked --release --workspace
 	$(RELEASE)/dc-bench $(BENCH)
 
-# Installs what `make build` left; so that root needs no toolchain.
+# Installs what `make build` left; so that root needs no toolchain. dc-exec gets its rights by hand: contrib/systemd/README.md.
 install:
 	install -d $(BINDIR) $(LIBDIR) $(LIBEXECDIR) $(INCLUDEDIR)
 	install -m 755 $(RELEASE)/dcrun $(RELEASE)/dcspool $(RELEASE)/dcsched $(RELEASE)/dcd $(BINDIR)
 	install -m 755 $(RELEASE)/dc-starter $(LIBEXECDIR)
+	install -m 755 $(RELEASE)/dc-exec $(LIBEXECDIR)
 	install -m 644 spool/capi/include/dcspool.h $(INCLUDEDIR)
 	install -m 644 $(RELEASE)/libdcspool.a $(LIBDIR)
 	install -m 755 $(RELEASE)/libdcspool.so $(LIBDIR)/libdcspool.so.0

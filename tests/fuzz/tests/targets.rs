@@ -54,5 +54,5 @@ macro_rules! targets {
 targets! {
     domain list to_starter from_starter output frames
     job header journal journal_damage checkpoint result cost
-    words pattern claim elf npy_header config
+    words pattern claim elf exec_request exec_config npy_header config
 }

@@ -2,6 +2,7 @@
 
 mod config;
 mod domain;
+mod exec;
 mod journal;
 mod list;
 mod neighbours;
@@ -134,6 +135,20 @@ pub const TARGETS: &[Target] = &[
         name: "elf",
         run: programs::elf,
         seeds: programs::elves,
+        times_input: 64,
+        free_bytes: FREE_BYTES,
+    },
+    Target {
+        name: "exec_request",
+        run: exec::request,
+        seeds: exec::requests,
+        times_input: 64,
+        free_bytes: FREE_BYTES,
+    },
+    Target {
+        name: "exec_config",
+        run: exec::config,
+        seeds: exec::configs,
         times_input: 64,
         free_bytes: FREE_BYTES,
     },
