@@ -3,6 +3,7 @@
 mod dump;
 mod fsck;
 mod init;
+mod run;
 
 use clap::{Parser, Subcommand};
 use dc_model::exit;
@@ -15,17 +16,21 @@ use std::process::ExitCode;
 #[command(
     name = "dcsched",
     version,
-    about = "Make, check and print the state directory of dc's scheduler",
-    after_help = "See dcsched(8) and dc-journal(5).",
-    arg_required_else_help = true
+    about = "The scheduler of a cluster; makes, checks and prints its state directory too",
+    after_help = "Without a command it is the daemon. See dcsched(8), dc.toml(5) and dc-journal(5).",
+    args_conflicts_with_subcommands = true
 )]
 pub struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    run: run::Args,
 }
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Run the daemon, as dcsched without a command does
+    Run(run::Args),
     /// Make a state directory, for a new cluster
     Init(init::Args),
     /// Read all of a state directory and say what is damaged; status 1 where something is
@@ -39,8 +44,10 @@ enum Command {
 enum Failed {
     /// Writing to standard output.
     Output(io::Error),
-    /// Anything else: one line, for people. The status is always [`exit::DC_ERROR`].
+    /// Anything else: one line, for people. The status is [`exit::DC_ERROR`].
     Own(String),
+    /// The daemon has ended: its status, and one line.
+    Status(u8, String),
 }
 
 impl From<io::Error> for Failed {
@@ -63,20 +70,17 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> 
             return ExitCode::from(exit::OK);
         }
         let text = error.render().to_string();
-        if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-            let _ = write!(io::stderr(), "{text}");
-        } else {
-            let text = text.strip_prefix("error: ").unwrap_or(&text);
-            text.lines().filter(|line| !line.trim().is_empty()).for_each(say);
-        }
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        text.lines().filter(|line| !line.trim().is_empty()).for_each(say);
         ExitCode::from(exit::DC_ERROR)
     })
 }
 
 /// Runs the subcommand; gives the program's exit status.
 pub fn run(cli: Cli) -> ExitCode {
-    let mut out = BufWriter::new(io::stdout().lock());
-    let ended = match cli.command {
+    let mut out = BufWriter::new(io::stdout());
+    let ended = match cli.command.unwrap_or(Command::Run(cli.run)) {
+        Command::Run(args) => run::run(args, &mut out),
         Command::Init(args) => init::run(&args, &mut out),
         Command::Fsck(args) => fsck::run(&args, &mut out),
         Command::Dump(args) => dump::run(&args, &mut out),
@@ -90,6 +94,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Err(Failed::Output(error)) => {
             say(&format!("cannot write to standard output: {error}"));
             exit::DC_ERROR
+        }
+        Err(Failed::Status(status, line)) => {
+            say(&line);
+            status
         }
         Err(Failed::Own(line)) => {
             say(&line);
