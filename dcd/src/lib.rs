@@ -8,6 +8,7 @@ pub mod label;
 pub mod launch;
 pub mod limits;
 pub mod memory_limit;
+pub mod privileged;
 pub mod process;
 pub mod shim;
 pub mod spawn;
