@@ -378,6 +378,14 @@ impl World {
         self.links.iter_mut().for_each(|link| *link = None);
         self.numbers.clear();
         self.perform(out);
+        // Commands that follow a job attach again, and are told of one that has ended.
+        if let Some(scheduler) = &self.scheduler {
+            for job in &mut self.jobs {
+                let id = scheduler.cluster.job_by_uuid(job.uuid);
+                let status = id.and_then(|id| scheduler.cluster.job(id)).and_then(|view| view.status());
+                job.status = job.status.or(status);
+            }
+        }
         for job in 0..self.jobs.len() {
             // Its command asks again.
             if !self.jobs[job].is_acknowledged {
