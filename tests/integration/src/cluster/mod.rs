@@ -47,13 +47,61 @@ impl Cluster {
             eprintln!("skipped: {what}: there is no {} yet", missing.join(", "));
             return None;
         }
+        let cluster = Self::start_daemons(what, plan)?;
+        cluster.until_up(&(0..cluster.len()).collect::<Vec<_>>());
+        Some(cluster)
+    }
+
+    /// As [`Cluster::start`], without any command of users: the nodes are up when the journal says so.
+    #[must_use]
+    pub fn start_daemons(what: &str, plan: Plan) -> Option<Self> {
         let mut cluster = Self::make(what, plan)?;
         cluster.start_dcsched();
         for index in 0..cluster.len() {
             cluster.start_dcd(index);
         }
-        cluster.until_up(&(0..cluster.len()).collect::<Vec<_>>());
+        for index in 0..cluster.len() {
+            cluster.until_journaled(index, "node-up");
+        }
         Some(cluster)
+    }
+
+    /// The journal's records from the newest snapshot on, as `dcsched dump` tells them.
+    #[must_use]
+    pub fn journal(&self) -> Vec<Value> {
+        let ended = self.ask(0, "dcsched").words("dump --json").arg(self.plan.state(&self.net)).run();
+        rows(&ended.out, "").into_iter().filter(|row| row["name"].is_string()).collect()
+    }
+
+    /// What the journal says of a node, in order: names of records.
+    #[must_use]
+    pub fn journaled(&self, index: usize) -> Vec<String> {
+        let journal = self.journal();
+        let name = self.host(index).name();
+        let seen = journal.iter().find(|row| row["name"] == "node-seen" && row["fields"]["name"] == name);
+        let Some(number) = seen.map(|row| &row["fields"]["node"]) else { return Vec::new() };
+        let ours = journal.iter().filter(|row| row["fields"]["node"] == *number);
+        let of_nodes = ours.filter(|row| field(row, "name").starts_with("node-"));
+        of_nodes.map(|row| field(row, "name")).collect()
+    }
+
+    /// Waits until the last word of the journal on a node is this one.
+    #[track_caller]
+    pub fn until_journaled(&self, index: usize, name: &str) {
+        let is_last = || (self.journaled(index).last().map(String::as_str) == Some(name)).then_some(());
+        if within(crate::DEADLINE, is_last).is_none() {
+            let host = self.host(index).name();
+            panic!("no {name} of {host}: {:?}\n{}", self.journaled(index), self.said());
+        }
+    }
+
+    /// A host's dcd.
+    ///
+    /// # Panics
+    /// When it was killed.
+    #[must_use]
+    pub fn dcd(&self, index: usize) -> &Inside {
+        self.dcds[index].as_ref().expect("a dcd")
     }
 
     /// As [`Cluster::start`], with nothing started yet: hosts, keys, dc.toml and the scheduler's state directory.
