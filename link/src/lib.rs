@@ -4,6 +4,7 @@
 //! - [`KeyPair`], [`Fingerprint`], [`PeersFile`]: each process has a key; the cluster's peers file says whose is whose.
 //! - [`Endpoint`], [`Admission`]: TLS 1.3 both ways with these keys, and nothing else that could be believed.
 //! - [`Token`], [`TokensFile`]: how a key comes into the peers file without anybody typing it.
+//! - [`found`], [`OneUser`]: the files of all of these, made together.
 //! - [`LocalListener`], [`dial_local`]: on one host a Unix socket, and what the kernel says of the other end.
 //! - [`Session`]: frames over either, as a state machine for one event loop. [`Conn`]: one with its socket.
 //! - [`Gate`], [`Acceptor`]: how many may come, and from where.
@@ -15,6 +16,7 @@
 
 mod base32;
 mod conn;
+mod enrol;
 mod fingerprint;
 mod frames;
 mod gate;
@@ -30,6 +32,7 @@ mod text;
 mod tls;
 
 pub use conn::{AcceptError, Acceptor, Conn, Socket, connect_tcp};
+pub use enrol::{EnrolError, OneUser, found, key_or_make, make_dirs, peers_or_make, trust_once};
 pub use fingerprint::{BadFingerprint, Fingerprint};
 pub use frames::{
     BadRule, FRAME_BYTES_MAX, FrameError, FrameReader, HEAD_BYTES, Head, OWN_KINDS_FROM, Parties, Party,

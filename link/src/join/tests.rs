@@ -132,10 +132,16 @@ fn a_node_joins_once_and_is_a_peer_from_then_on() {
         assert_eq!(s.tokens.list().unwrap()[0].state, TokenState::Joined(node.fingerprint()));
         s.restart();
     }
-    // Even with the token at hand the key is a peer's now.
+    // Even with the token at hand the key is a peer's now: it is told so, and nobody is asked.
     let mut again = Session::join(&node, copy(&token), name("n1"), settings(), 0, TODAY).unwrap();
     let mut b = s.session();
-    assert!(pump(&mut again, &mut b).is_err(), "a peer has nothing to join");
+    pump(&mut again, &mut b).unwrap();
+    assert!(matches!(b.next_event(), Ok(Some(Event::Up(crate::Identity::Peer(_))))));
+    assert_eq!(b.next_event(), Ok(None), "a peer has nothing to join");
+    assert!(matches!(again.next_event(), Ok(Some(Event::Up(_)))));
+    pump(&mut again, &mut b).unwrap();
+    assert_eq!(again.next_event(), Err(JoinRefused::KeyTaken.into()));
+    assert!(b.is_finished() && b.send(1, b"").is_err());
 }
 
 #[test]

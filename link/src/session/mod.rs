@@ -203,7 +203,7 @@ impl Session {
     }
 
     /// The side that dials to join: the scheduler must have the key that the token names. Ends in [`Event::Joined`].
-    /// When the connection is lost before the answer, dial as a peer first, and join again if that is refused.
+    /// When the connection is lost before the answer, ask again: [`JoinRefused::KeyTaken`] means that it was granted.
     ///
     /// # Errors
     /// When TLS cannot be set up.
@@ -445,31 +445,36 @@ impl Session {
             return Ok(Some(Event::Frame { kind: head.kind, body: self.inbox.take(head) }));
         }
         match self.on_own(head) {
-            Ok(event) => Ok(Some(event)),
+            Ok(event) => Ok(event),
             Err(error) => self.fail(error).map(|()| None),
         }
     }
 
-    fn on_own(&mut self, head: Head) -> Result<Event<'static>, LinkError> {
+    fn on_own(&mut self, head: Head) -> Result<Option<Event<'static>>, LinkError> {
         let channel = if head.kind == own::JOIN { self.channel() } else { None };
         let body = self.inbox.take(head);
         match head.kind {
             own::BYE => {
                 let text = plain(body);
                 self.stage = Stage::Over;
-                Ok(Event::Ended { text })
+                Ok(Some(Event::Ended { text }))
+            }
+            own::JOIN if self.stage == Stage::Up && matches!(self.identity, Some(Identity::Peer(_))) => {
+                self.stage = Stage::Asked;
+                self.answer_join(Err(JoinRefused::KeyTaken));
+                Ok(None)
             }
             own::JOIN if self.stage == Stage::Up => {
                 let request = channel.and_then(|channel| JoinRequest::decode(body, channel));
                 let request = request.ok_or(LinkError::NoJoin)?;
                 self.stage = Stage::Asked;
-                Ok(Event::Join(request))
+                Ok(Some(Event::Join(request)))
             }
             own::JOIN => Err(LinkError::NoJoin),
             own::JOINED => {
                 let joined = Joined::decode(body).ok_or(LinkError::Hello)?;
                 self.stage = Stage::Over;
-                Ok(Event::Joined(joined))
+                Ok(Some(Event::Joined(joined)))
             }
             own::JOIN_REFUSED => {
                 let code = body.first().and_then(|code| JoinRefused::from_number(*code));

@@ -22,7 +22,8 @@ pub(super) fn check(head: Head, party: Party, joins: bool) -> Result<(), FrameEr
     let wrong = FrameError::Party { kind: head.kind, party };
     let bytes_max = match head.kind {
         HELLO => HELLO_BYTES_MAX,
-        JOIN if party == Party::Joiner => REQUEST_BYTES_MAX as u32,
+        // One that is a peer already may have lost the answer, and is told.
+        JOIN if matches!(party, Party::Joiner | Party::Node | Party::Client) => REQUEST_BYTES_MAX as u32,
         JOINED if joins => ANSWER_BYTES_MAX as u32,
         JOIN_REFUSED if joins => 1,
         BYE => BYE_BYTES_MAX as u32,
