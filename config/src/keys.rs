@@ -16,6 +16,8 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 const TIB: u64 = 1 << 40;
+/// What a frame holds.
+const SUBMIT_BYTES_MAX_MAX: u64 = dc_model::cluster::SUBMIT_BYTES_MAX as u64;
 
 /// A key with a default, which a reload changes.
 const fn live<K: Kind>(table: &'static str, name: &'static str, kind: K, initial: K::Value) -> Key<K> {
@@ -96,8 +98,12 @@ pub static JOBS_MAX: Key<Count> = live("scheduler", "jobs_max", Count { min: 1, 
 pub static SUBTASKS_MAX: Key<Count> =
     live("scheduler", "subtasks_max", Count { min: 1, max: 1_000_000_000 }, 10_000_000);
 /// `scheduler.submit_bytes_max`
-pub static SUBMIT_BYTES_MAX: Key<Size> =
-    live("scheduler", "submit_bytes_max", Size { min_bytes: 64 * KIB, max_bytes: 4 * GIB }, 64 * MIB);
+pub static SUBMIT_BYTES_MAX: Key<Size> = live(
+    "scheduler",
+    "submit_bytes_max",
+    Size { min_bytes: 64 * KIB, max_bytes: SUBMIT_BYTES_MAX_MAX },
+    SUBMIT_BYTES_MAX_MAX,
+);
 /// `scheduler.connections_max`
 pub static CONNECTIONS_MAX: Key<Count> =
     live("scheduler", "connections_max", Count { min: 16, max: 1_000_000 }, 16_384);
@@ -154,7 +160,7 @@ pub static NODE_CPUS: Key<Cpus> = fixed("node", "cpus", Cpus, None);
 pub static NODE_MEMORY: Key<AllOrSize> =
     live("node", "memory", AllOrSize(Size { min_bytes: 16 * MIB, max_bytes: 1024 * TIB }), None);
 /// `node.speed`
-pub static NODE_SPEED: Key<Factor> = live("node", "speed", Factor, 1000);
+pub static NODE_SPEED: Key<Factor> = live("node", "speed", Factor, 0);
 /// `node.kill`
 pub static NODE_KILL: Key<OneOf<Kill>> = fixed("node", "kill", words(), Kill::Auto);
 /// `node.partner`

@@ -209,7 +209,7 @@ impl Kind for Count {
     }
 }
 
-/// A factor, in thousandths: from 0.001 to 1000.
+/// A factor in thousandths, from 0.001 to 1000; 0: to be measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Factor;
 
@@ -217,11 +217,13 @@ impl Kind for Factor {
     type Value = u32;
 
     fn says(&self) -> String {
-        "a number from 0.001 to 1000".to_owned()
+        "\"auto\" or a number from 0.001 to 1000".to_owned()
     }
 
     fn read(&self, value: &DeValue<'_>, _: &Path) -> Result<u32, String> {
         let found = match value {
+            DeValue::String(word) if word == "auto" => return Ok(0),
+            DeValue::String(word) => return Err(not(self, word)),
             DeValue::Integer(number) => number.to_string(),
             DeValue::Float(number) => number.as_str().to_owned(),
             value => return Err(other_type(self, value)),
@@ -232,10 +234,13 @@ impl Kind for Factor {
     }
 
     fn show(&self, permille: &u32) -> String {
-        format!("{}.{:03}", permille / 1000, permille % 1000)
-            .trim_end_matches('0')
-            .trim_end_matches('.')
-            .to_owned()
+        match permille {
+            0 => written("auto"),
+            permille => {
+                let digits = format!("{}.{:03}", permille / 1000, permille % 1000);
+                digits.trim_end_matches('0').trim_end_matches('.').to_owned()
+            }
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod node;
 mod pattern;
 mod place;
 mod reader;
+mod show;
 mod surroundings;
 
 pub use choices::{Keep, Kill, Partner, Relay, Topology, Users};

@@ -118,7 +118,7 @@ pub struct Node {
     pub cpus: Option<CpuSet>,
     /// The memory that jobs may have, in bytes; none: all there is.
     pub memory_bytes: Option<u64>,
-    /// How fast it is, in thousandths of a usual node.
+    /// How fast it is, in thousandths of a usual node; 0: to be measured.
     pub speed_permille: u32,
     /// How ranks are killed.
     pub kill: Kill,

@@ -83,7 +83,7 @@ address = "head:7700"
 state = "sched"
 lease = "1500ms"
 jobs_max = 1_000
-submit_bytes_max = "1G"
+submit_bytes_max = "1M"
 ended_jobs_keep = "0s"
 users = "everyone"
 [node]
@@ -120,7 +120,7 @@ fn a_full_file() {
     assert_eq!(config.scheduler.state, Path::new("/p/sched"));
     assert_eq!(config.scheduler.peers, Path::new("/p/sched/peers"));
     assert_eq!(config.scheduler.lease, Duration::from_millis(1500));
-    assert_eq!((config.scheduler.jobs_max, config.scheduler.submit_bytes_max), (1000, 1 << 30));
+    assert_eq!((config.scheduler.jobs_max, config.scheduler.submit_bytes_max), (1000, 1 << 20));
     assert_eq!(config.scheduler.users, Users::Everyone);
     assert_eq!(config.client.schedulers.len(), 2);
     assert_eq!(config.checkpoints.shared_dir, Some(PathBuf::from("/shared/ck")));
@@ -138,7 +138,7 @@ fn a_full_file() {
     assert_eq!((n3.kill, n3.memory_bytes), (Kill::Cgroup2, Some(8 << 30)));
     // A node that the file does not name has the defaults.
     let other = config.node(&name("x"), "hx").unwrap();
-    assert_eq!((other.speed_permille, other.told_host.as_str()), (1000, "x.cluster"));
+    assert_eq!((other.speed_permille, other.told_host.as_str()), (0, "x.cluster"));
     assert_eq!(config.node_names().map(Name::as_str).collect::<Vec<_>>(), ["n1", "n2", "n3"]);
 }
 
@@ -146,19 +146,21 @@ fn a_full_file() {
 #[test]
 fn what_is_shown_can_be_read() {
     let config = parse(FULL);
-    let mut text = String::new();
-    let mut table = "";
-    for entry in config.entries.iter().filter(|entry| !entry.value.is_empty()) {
-        if entry.key.table() != table {
-            table = entry.key.table();
-            let _ = writeln!(text, "[{table}]");
-        }
-        let _ = writeln!(text, "{} = {}", entry.key.name(), entry.value);
-    }
+    let text = config.written(None);
     let again = parse(&text);
     assert_eq!(again.entries, config.entries);
     assert_eq!((&again.scheduler, &again.streams), (&config.scheduler, &config.streams));
     assert_eq!(again.checkpoints, config.checkpoints);
+    assert!(
+        text.contains("lease = \"1500ms\" # line 8\n") && text.contains("# [[nodes]]: 3 named: n1, n2, n3\n"),
+        "{text}"
+    );
+    assert!(text.contains("client_lost = \"1m\" # default\n"), "{text}");
+    // Of a node: what it does, wherever that is said.
+    let node = config.node(&name("n1"), "h").unwrap();
+    let text = config.written(Some(&node));
+    assert!(text.contains("[[nodes]]\nname = \"n1\"\n") && text.contains("speed = 2.5\n"), "{text}");
+    assert_eq!(parse(&text).node(&name("n1"), "h").unwrap().entries, node.entries);
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 use dc_config::{Config, ConfigError, Surroundings, diff};
 use dc_link::Name;
-use std::fmt::Write as _;
 use std::path::Path;
 
 fn parse(data: &[u8]) -> Result<Config, ConfigError> {
@@ -27,14 +26,7 @@ pub fn run(data: &[u8]) {
     let node = Name::parse("n1").expect("a name");
     let _ = config.node(&node, "host");
     // What is shown of it means the same. A path that is no text of TOML's own cannot be here: the file is UTF-8.
-    let (mut text, mut table) = (String::new(), "");
-    for entry in config.entries.iter().filter(|entry| !entry.value.is_empty()) {
-        if entry.key.table() != table {
-            table = entry.key.table();
-            let _ = writeln!(text, "[{table}]");
-        }
-        let _ = writeln!(text, "{} = {}", entry.key.name(), entry.value);
-    }
+    let text = config.written(None);
     let again = parse(text.as_bytes()).unwrap_or_else(|error| panic!("{error} in\n{text}"));
     assert_eq!(again.entries, config.entries);
     assert!(diff(&config, &config).is_empty());
