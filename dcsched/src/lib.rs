@@ -1,4 +1,3 @@
-//! What stands around the pure core: the daemon of a cluster, and the simulator that tests the core.
+//! What stands around the pure core: so far the simulator that tests it. The daemon will stand here too.
 
-pub mod daemon;
 pub mod sim;
