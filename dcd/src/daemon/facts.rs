@@ -1,21 +1,19 @@
 //! What a node tells of itself: cores and memory at registration, load and free memory with each heartbeat.
 
 use super::settings::Settings;
-use crate::cgroup::own::{Hierarchy, directory};
+use crate::abilities::Abilities;
 use crate::topology::Found;
 use dc_model::CpuSet;
-use dc_model::cluster::node::{Incarnation, KillMode, LimitModes, Register};
+use dc_model::cluster::node::{Incarnation, Register};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
 /// What does not change while dcd runs.
 #[derive(Clone, Debug)]
 pub struct Facts {
     found: Found,
     incarnation: Incarnation,
-    kill: KillMode,
-    limits: LimitModes,
+    abilities: Abilities,
 }
 
 /// Why a node cannot say which boot it is.
@@ -34,8 +32,7 @@ impl Facts {
         Ok(Self {
             found,
             incarnation: Incarnation { boot: boot_id()?, start },
-            kill: kill_mode(),
-            limits: limit_modes(),
+            abilities: Abilities::detect(),
         })
     }
 
@@ -73,8 +70,9 @@ impl Facts {
             synthetic: settings.synthetic,
             speed_permille: settings.speed_permille,
             memory_max_bytes: settings.memory_max_bytes,
-            kill: self.kill,
-            limits: self.limits,
+            // That it can be had was looked at before the start.
+            kill: self.abilities.choose(settings.kill).unwrap_or(self.abilities.kill),
+            limits: self.abilities.limits,
             load_centi: load_centi(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
@@ -98,40 +96,6 @@ fn parse_boot_id(text: &str) -> Option<[u8; 16]> {
         *byte = u8::try_from(pair.iter().fold(0, |value, digit| value << 4 | digit)).ok()?;
     }
     Some(id)
-}
-
-fn kill_mode() -> KillMode {
-    let writable = |hierarchy| directory(hierarchy).is_some_and(|(own, _)| is_writable(&own));
-    if writable(Hierarchy::V2) && directory(Hierarchy::V2).is_some_and(|(_, top)| has_kill(&top)) {
-        KillMode::Cgroup2
-    } else if writable(Hierarchy::V2) || writable(Hierarchy::V1("freezer")) {
-        KillMode::Cgroup1
-    } else {
-        KillMode::Subreaper
-    }
-}
-
-/// cgroup.kill is in every group but the top, from Linux 5.14 on.
-fn has_kill(top: &Path) -> bool {
-    let below = fs::read_dir(top).into_iter().flatten().flatten();
-    below.filter(|entry| entry.path().is_dir()).take(1).any(|entry| entry.path().join("cgroup.kill").exists())
-}
-
-fn is_writable(dir: &Path) -> bool {
-    nix::unistd::access(dir, nix::unistd::AccessFlags::W_OK).is_ok()
-}
-
-/// Controllers that this process's groups have, and that it may use for others.
-fn limit_modes() -> LimitModes {
-    let v2 = directory(Hierarchy::V2)
-        .filter(|(own, _)| is_writable(own))
-        .and_then(|(own, _)| fs::read_to_string(own.join("cgroup.controllers")).ok())
-        .unwrap_or_default();
-    let has = |name: &'static str| {
-        v2.split_whitespace().any(|found| found == name)
-            || directory(Hierarchy::V1(name)).is_some_and(|(own, _)| is_writable(&own))
-    };
-    LimitModes { memory: has("memory"), pids: has("pids"), cpuset: has("cpuset") }
 }
 
 /// The load average over a minute, in hundredths.

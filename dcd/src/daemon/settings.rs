@@ -1,6 +1,6 @@
 //! What dcd is told at its start; from dc.toml's part for a node.
 
-use dc_config::{HostPort, Node, Place};
+use dc_config::{HostPort, Kill, Node, Place};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -58,6 +58,8 @@ pub struct Settings {
     pub speed_permille: u32,
     /// Memory that ranks may have together, in bytes; 0: all.
     pub memory_max_bytes: u64,
+    /// How ranks are to be killed.
+    pub kill: Kill,
     /// The starter's program; none: looked for.
     pub starter: Option<PathBuf>,
     /// The longest wait before dcsched is dialled again.
@@ -81,6 +83,7 @@ impl Settings {
             synthetic: false,
             speed_permille: 0,
             memory_max_bytes: 0,
+            kill: Kill::Auto,
             starter: None,
             retry_max: Duration::from_secs(5),
             close_wait: Duration::from_secs(10),
@@ -108,6 +111,7 @@ impl Settings {
             synthetic: is_synthetic,
             speed_permille: node.speed_permille,
             memory_max_bytes: node.memory_bytes.unwrap_or(0),
+            kill: node.kill,
             retry_max: node.retry_max,
             ..Self::new(node.name.as_str(), node.state.clone(), scheduler)
         }

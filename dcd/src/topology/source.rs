@@ -21,6 +21,8 @@ const XML_BYTES_MAX: u64 = 64 << 20;
 pub struct Source {
     /// The variable and its value; none for this machine as it is.
     described: Option<(&'static str, OsString)>,
+    /// What the user knows it by, if that is not the variable.
+    by: Option<&'static str>,
     /// `HWLOC_THISSYSTEM`: whether the user says that it is this machine all the same, or is not.
     this_system: Option<bool>,
     /// hwloc's components are chosen by the user.
@@ -57,18 +59,21 @@ pub fn prepare_environment() -> Source {
     source
 }
 
-/// As [`prepare_environment`], for a machine that is described in hwloc's synthetic form, whatever the environment says.
+/// As [`prepare_environment`], with a machine in hwloc's synthetic form, as a configuration or an option has it; `by` names
+/// that in messages. What the environment describes is left aside.
 ///
-/// To be called as that is.
+/// To be called at the start of main, while there is one thread. What this process starts later has the variable too.
 #[must_use]
-pub fn prepare_described(text: &str) -> Source {
+pub fn prepare_described(text: &str, by: &'static str) -> Source {
     // SAFETY: by contract there is one thread, so that nobody reads the environment meanwhile.
     unsafe {
-        DESCRIBING.iter().for_each(|name| std::env::remove_var(name));
+        for name in DESCRIBING {
+            std::env::remove_var(name);
+        }
         std::env::remove_var("HWLOC_THISSYSTEM");
         std::env::set_var("HWLOC_SYNTHETIC", text);
     }
-    prepare_environment()
+    Source { by: Some(by), ..prepare_environment() }
 }
 
 impl Source {
@@ -83,6 +88,7 @@ impl Source {
                 .filter(|(name, value)| (*name, value.as_encoded_bytes()) != (DESCRIBING[0], b"/")),
             this_system: set("HWLOC_THISSYSTEM").map(|value| value != "0"),
             has_components: set("HWLOC_COMPONENTS").is_some(),
+            by: None,
             fault: None,
         }
     }
@@ -106,7 +112,7 @@ impl Source {
 
     /// The variable that describes the machine.
     pub(super) fn variable(&self) -> Option<&'static str> {
-        self.described.as_ref().map(|(name, _)| *name)
+        self.by.or(self.described.as_ref().map(|(name, _)| *name))
     }
 
     pub(super) fn is_described(&self) -> bool {
@@ -163,6 +169,9 @@ impl Source {
             Some(_) if self.has_components => {
                 "hwloc does not take it while HWLOC_COMPONENTS is set: unset that"
             }
+            Some(_) if self.by.is_some() => {
+                "hwloc cannot make a machine of it; lstopo -i, with what stands behind `=`, says where it is wrong"
+            }
             Some("HWLOC_SYNTHETIC") => {
                 "hwloc cannot make a machine of it; lstopo -i \"$HWLOC_SYNTHETIC\" says where it is wrong"
             }
@@ -177,7 +186,9 @@ impl Source {
 
     fn wrong(&self, why: &'static str) -> TopologyError {
         let (variable, value) = match &self.described {
-            Some((variable, value)) => (*variable, value.to_string_lossy().escape_debug().to_string()),
+            Some((variable, value)) => {
+                (self.by.unwrap_or(variable), value.to_string_lossy().escape_debug().to_string())
+            }
             None => ("hwloc", String::new()),
         };
         TopologyError::Description { variable, value: shortened(value), why }

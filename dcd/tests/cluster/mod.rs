@@ -47,6 +47,7 @@ pub struct Talk {
     pub grants: bool,
     pub heartbeats: u64,
     came: VecDeque<FromNode>,
+    /// What was taken from the middle of the queue leaves these in front.
     over: Option<String>,
 }
 
@@ -158,7 +159,7 @@ impl Sched {
         }
     }
 
-    /// As [`Sched::accept`], and welcomes it; what it tells until it is settled. Reports are left for later.
+    /// As [`Sched::accept`], and welcomes it; what it tells until it is settled.
     pub fn settle(&mut self, epoch: u32) -> (Talk, Register, Vec<FromNode>) {
         self.settle_with(epoch, 20_000)
     }
@@ -168,15 +169,10 @@ impl Sched {
         talk.lease_ms = lease_ms;
         talk.epoch = epoch;
         talk.welcome();
-        let (mut told, mut reports) = (Vec::new(), VecDeque::new());
+        let mut told = Vec::new();
         loop {
             match talk.next() {
-                FromNode::Settled => {
-                    reports.append(&mut talk.came);
-                    talk.came = reports;
-                    return (talk, register, told);
-                }
-                report @ FromNode::Report { .. } => reports.push_back(report),
+                FromNode::Settled => return (talk, register, told),
                 other => told.push(other),
             }
         }
@@ -464,15 +460,14 @@ impl Node {
                 &format!("listen = \"127.0.0.1:0\"\nkey = {:?}\npeers = {:?}\n", at("node.key"), at("peers"));
         }
         std::fs::write(&config, text).unwrap();
-        let (child, said) = Self::run(&config, name);
-        Self { child, state, config, name: name.to_owned(), said }
+        Self::run(&config, name, state)
     }
 
-    fn run(config: &Path, name: &str) -> (Child, Arc<Mutex<Vec<String>>>) {
+    fn run(config: &Path, name: &str, state: PathBuf) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_dcd"))
             .args(["run", "--name", name, "--config"])
             .arg(config)
-            .env("DC_STARTER", env!("CARGO_BIN_EXE_dc-starter"))
+            .env("DC_STARTER", option_env!("TST").unwrap_or(env!("CARGO_BIN_EXE_dc-starter")))
             .env("DC_LOG", "debug")
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -486,12 +481,13 @@ impl Node {
                 keeps.lock().unwrap().push(line);
             }
         });
-        (child, said)
+        Self { child, state, config: config.to_owned(), name: name.to_owned(), said }
     }
 
-    /// Another one in the place of one that has ended.
+    /// Another one in its place.
     pub fn again(&mut self) {
-        (self.child, self.said) = Self::run(&self.config, &self.name);
+        let fresh = Self::run(&self.config, &self.name, self.state.clone());
+        *self = fresh;
     }
 
     pub fn pid(&self) -> Pid {

@@ -113,6 +113,11 @@ fn options_of_dcsched() {
     options_of_commands("dcsched", "man/dcsched.8");
 }
 
+#[test]
+fn options_of_dcd() {
+    options_of_commands("dcd", "man/dcd.8");
+}
+
 /// Of a program with subcommands, each a subsection of COMMANDS.
 fn options_of_commands(name: &str, path: &str) {
     let page = read(path);

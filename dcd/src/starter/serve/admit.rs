@@ -42,7 +42,7 @@ impl Starter {
             return false;
         }
         *fence = attempt;
-        if !serve.lease.lets_launch() {
+        if serve.lease.is_over() {
             self.end_unlaunched(launch, SIGKILL as u8);
             return false;
         }

@@ -13,8 +13,6 @@ const STORY_LEASES: u32 = 10;
 /// A story takes no less, however short leases are.
 const STORY_MIN: Duration = Duration::from_secs(1);
 
-const INSTANT_NS_MAX: i64 = 100 * 365 * 24 * 3600 * 1_000_000_000;
-
 words! {
     /// Where the lease stands.
     State {
@@ -78,10 +76,7 @@ pub fn boottime_ns() -> u64 {
 pub struct Lease {
     state: State,
     timer: TimerFd,
-    /// The latest that was said; 0 before that.
-    said_ns: u64,
-    /// Where ranks are killed.
-    ends_ns: u64,
+    until_ns: u64,
     length: Duration,
     watch: Watch,
 }
@@ -94,10 +89,12 @@ impl Lease {
     pub fn await_first(first: Duration) -> nix::Result<Self> {
         let timer =
             TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
-        let ends_ns = boottime_ns().saturating_add(nanoseconds(first));
-        let (state, watch) = (State::Awaited, Watch::start()?);
-        let lease = Self { state, timer, said_ns: 0, ends_ns, length: first, watch };
+        let until_ns = boottime_ns().saturating_add(nanoseconds(first));
+        let mut lease =
+            Self { state: State::Awaited, timer, until_ns, length: first, watch: Watch::start()? };
         lease.set_to_end();
+        // A lease of any length is later than none at all.
+        lease.until_ns = 0;
         Ok(lease)
     }
 
@@ -113,27 +110,20 @@ impl Lease {
         matches!(self.state, State::Over | State::Ended)
     }
 
-    /// Whether something may be launched: the timer may have run out unseen.
-    #[must_use]
-    pub fn lets_launch(&self) -> bool {
-        !self.is_over() && boottime_ns() < self.ends_ns
-    }
-
     /// Whether the timer has run out since it was set; it is the event then.
     pub fn has_run_out(&mut self) -> bool {
         let mut count = [0; 8];
         nix::unistd::read(&self.timer, &mut count).is_ok_and(|bytes| bytes == count.len())
     }
 
-    /// Somebody says until when ranks may run; whether that counts: it is later than what was said before, and still to
-    /// come, or the first.
+    /// Somebody says until when ranks may run; whether that is later than what was known, and still to come.
     #[must_use]
     pub fn takes(&mut self, until_ns: u64) -> bool {
         let now_ns = boottime_ns();
-        let is_news = until_ns > self.said_ns && (until_ns > now_ns || self.state == State::Awaited);
+        let is_news = until_ns > self.until_ns && until_ns > now_ns;
         if is_news {
-            (self.said_ns, self.ends_ns) = (until_ns, until_ns);
-            self.length = Duration::from_nanos(until_ns.saturating_sub(now_ns));
+            self.until_ns = until_ns;
+            self.length = Duration::from_nanos(until_ns - now_ns);
         }
         is_news
     }
@@ -146,28 +136,23 @@ impl Lease {
     }
 
     /// The timer runs until the lease's end.
-    pub fn set_to_end(&self) {
-        self.set(self.ends_ns);
-        self.watch.expect(self.ends_ns);
+    pub fn set_to_end(&mut self) {
+        self.set(self.until_ns);
+        self.watch.expect(self.until_ns);
     }
 
     /// The timer runs for as long as the story is told.
-    pub fn set_to_story(&self) {
+    pub fn set_to_story(&mut self) {
         self.watch.rest();
         let story = self.length.saturating_mul(STORY_LEASES).max(STORY_MIN);
         self.set(boottime_ns().saturating_add(nanoseconds(story)));
     }
 
-    fn set(&self, until_ns: u64) {
-        set_timer(&self.timer, until_ns);
+    fn set(&mut self, until_ns: u64) {
+        let until = TimeSpec::nanoseconds(i64::try_from(until_ns).unwrap_or(i64::MAX));
+        // It fails for what is no time at all, and ours are.
+        let _ = self.timer.set(Expiration::OneShot(until), TimerSetTimeFlags::TFD_TIMER_ABSTIME);
     }
-}
-
-/// Sets a timer to an instant, by its own clock. What is more than a hundred years of uptime is as good as never.
-pub fn set_timer(timer: &TimerFd, at_ns: u64) {
-    let at = TimeSpec::nanoseconds(i64::try_from(at_ns).unwrap_or(i64::MAX).min(INSTANT_NS_MAX));
-    // It fails for what is no time at all, and ours are.
-    let _ = timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME);
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

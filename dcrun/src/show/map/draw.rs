@@ -2,7 +2,7 @@
 //! cache together. A large machine is drawn with less detail.
 
 use super::{Domain, Package, Seat, cells};
-use crate::show::amount::{count, plural};
+use crate::show::amount::{self, count, plural};
 use crate::show::canvas::Canvas;
 use dc_model::CpuSet;
 use dcd::topology::{Found, MemoryNode};
@@ -251,19 +251,5 @@ fn memory(node: &MemoryNode) -> String {
 
 /// `64 GiB, `; nothing where it is not known.
 fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if bytes == 0 {
-        return String::new();
-    }
-    let mut size = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    while size >= 1024.0 && unit + 1 < UNITS.len() {
-        size /= 1024.0;
-        unit += 1;
-    }
-    if size < 10.0 && size.fract() > 0.05 {
-        format!("{size:.1} {}, ", UNITS[unit])
-    } else {
-        format!("{size:.0} {}, ", UNITS[unit])
-    }
+    if bytes == 0 { String::new() } else { amount::memory(bytes) + ", " }
 }

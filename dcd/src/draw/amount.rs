@@ -55,6 +55,20 @@ pub fn counted(n: u64, one: &'static str, many: &'static str) -> String {
     format!("{} {}", count(n), plural(n, one, many))
 }
 
+/// An amount of memory: `64 GiB`, `1.5 TiB`; rounded.
+#[must_use]
+pub fn memory(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut size = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while size >= 1024.0 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    let digits = usize::from(size < 10.0 && size.fract() > 0.05);
+    format!("{size:.digits$} {}", UNITS[unit])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +84,12 @@ mod tests {
     fn measured_ones() {
         let shown: Vec<_> = [0, 12_345_678, 99_999_000_000, 100_000_000_000].map(measured).into();
         assert_eq!(shown, ["0.000 s", "0.012 s", "99.999 s", "1:40"]);
+    }
+
+    #[test]
+    fn memories() {
+        let shown = [0, 1 << 20, 3 << 29, 64 << 30, u64::MAX].map(memory);
+        assert_eq!(shown, ["0 KiB", "1 MiB", "1.5 GiB", "64 GiB", "16384 PiB"]);
     }
 
     #[test]
