@@ -54,7 +54,7 @@ impl Live {
             queue: Queue::new(spec, &seats),
             seats,
             none_fits: false,
-            running: Runs::default(),
+            running: Runs::new(spec.needs.len()),
             unknown: Unknown::default(),
             cells_reached: BTreeMap::new(),
             durable_seq: durable.seq,
@@ -301,7 +301,7 @@ impl Live {
     /// All running attempts, by subtask.
     #[must_use]
     pub fn all_running(&self) -> Vec<Running> {
-        self.running.all().cloned().collect()
+        self.running.all()
     }
 
     /// Whether nothing runs, for all that is known.

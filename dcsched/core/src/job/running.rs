@@ -43,27 +43,37 @@ impl Running {
 type Size = (usize, u64);
 
 /// All that runs.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Runs {
     all: SlotMap<RunningKey, Running>,
-    of: BTreeMap<SubtaskId, RunningKey>,
+    /// By subtask.
+    of: Vec<Option<RunningKey>>,
     by_part: BTreeMap<u32, BTreeSet<SubtaskId>>,
     /// Those that are followed by none and behind none, by their launches.
     alone: BTreeMap<Size, BTreeSet<(u64, SubtaskId)>>,
 }
 
 impl Runs {
+    /// Nothing, of so many subtasks.
+    pub fn new(subtasks: usize) -> Self {
+        let (by_part, alone) = (BTreeMap::new(), BTreeMap::new());
+        Self { all: SlotMap::with_key(), of: vec![None; subtasks], by_part, alone }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
     pub fn get(&self, subtask: SubtaskId) -> Option<&Running> {
-        self.all.get(*self.of.get(&subtask)?)
+        self.all.get((*self.of.get(subtask.index())?)?)
     }
 
     /// All of them, by subtask.
-    pub fn all(&self) -> impl Iterator<Item = &Running> {
-        self.of.values().filter_map(|key| self.all.get(*key))
+    pub fn all(&self) -> Vec<Running> {
+        // The order of the map decides nothing.
+        let mut all: Vec<Running> = self.all.values().cloned().collect();
+        all.sort_unstable_by_key(|running| running.subtask);
+        all
     }
 
     /// Those of one part, by subtask.
@@ -82,7 +92,7 @@ impl Runs {
         let (subtask, part, behind) = (running.subtask, running.placement.part, running.behind);
         let alone = (running.size(), running.number);
         let key = self.all.insert(running);
-        let before = self.of.insert(subtask, key);
+        let before = self.of[subtask.index()].replace(key);
         assert!(before.is_none(), "subtask {subtask} is launched twice");
         self.by_part.entry(part).or_default().insert(subtask);
         match behind {
@@ -95,7 +105,7 @@ impl Runs {
     }
 
     pub fn remove(&mut self, subtask: SubtaskId) -> Option<Running> {
-        let running = self.all.remove(self.of.remove(&subtask)?)?;
+        let running = self.all.remove(self.of.get_mut(subtask.index())?.take()?)?;
         if let Some(there) = self.by_part.get_mut(&running.placement.part) {
             there.remove(&subtask);
             if there.is_empty() {
@@ -108,9 +118,8 @@ impl Runs {
 
     /// Changes whom one follows or who follows it; `false` when it does not run.
     pub fn change(&mut self, subtask: SubtaskId, change: impl FnOnce(&mut Running)) -> bool {
-        let Some(running) = self.of.get(&subtask).and_then(|key| self.all.get_mut(*key)) else {
-            return false;
-        };
+        let key = self.of.get(subtask.index()).copied().flatten();
+        let Some(running) = key.and_then(|key| self.all.get_mut(key)) else { return false };
         change(running);
         let (alone, is_alone) = ((running.size(), running.number), running.is_alone());
         self.set_alone(alone, subtask, is_alone);

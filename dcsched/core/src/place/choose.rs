@@ -86,8 +86,29 @@ impl CorePool {
                 return Some(self.cheapest(need.cells, wanted, level, &is_idle));
             }
         }
+        if wanted == 1 {
+            return self.cheapest_one(need.cells, is_open).map(|unit| vec![unit]);
+        }
         let level = self.level(wanted, is_open)?;
         Some(self.cheapest(need.cells, wanted, level, is_open))
+    }
+
+    /// What [`CorePool::cheapest`] gives for one, in one pass.
+    fn cheapest_one(&self, cells: u64, is_open: &dyn Fn(&Unit) -> bool) -> Option<u32> {
+        let by_group = |a: &Unit, b: &Unit| {
+            if a.group == b.group {
+                return Ordering::Equal;
+            }
+            let groups = || self.groups[a.group].cmp_load(&self.groups[b.group], 0).then(a.group.cmp(&b.group));
+            self.cmp_domains(a.domain, b.domain, cells).then_with(groups)
+        };
+        let within = |unit: &Unit| (self.ranks_of_cores[unit.core as usize], unit.core);
+        let open = (0u32..).zip(&self.units).filter(|(_, unit)| is_open(unit));
+        let best = open.min_by(|(_, a), (_, b)| {
+            let level = a.level().cmp(&b.level());
+            level.then_with(|| by_group(a, b)).then_with(|| within(a).cmp(&within(b)))
+        });
+        best.map(|(index, _)| index)
     }
 
     /// The lowest level such that `wanted` open units are no higher.

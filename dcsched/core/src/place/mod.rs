@@ -252,6 +252,12 @@ impl CorePool {
         self.memory.node_bytes()
     }
 
+    /// What that one of its domains has left that has the most, in bytes.
+    #[must_use]
+    pub fn domain_left_bytes(&self) -> u64 {
+        (0..self.domains.len() as u32).map(|domain| self.memory.left_bytes(domain)).max().unwrap_or(0)
+    }
+
     /// What is left of it, in bytes.
     #[must_use]
     pub fn memory_left_bytes(&self) -> u64 {

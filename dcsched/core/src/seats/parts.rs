@@ -16,6 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Parts that are tried for one subtask that asks for memory.
 const TRIES_MAX: usize = 16;
 
+/// The same for one that asks for more than any one domain has left.
+const SPILLS_MAX: usize = 4;
+
 /// Where a subtask may not go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Barred {
@@ -197,17 +200,17 @@ impl Parts {
         barred: Option<Barred>,
     ) -> Result<Placement, Lack> {
         let cores = need.cores.max(1);
-        let is_whole = barred.filter(|barred| barred.domain.is_none()).map(|barred| barred.part);
-        let mut tries: Vec<u32> = Vec::new();
+        let is_barred = |part: u32| barred.is_some_and(|barred| barred.part == part && barred.domain.is_none());
+        let mut tried: Vec<u32> = Vec::new();
         let mut lack = Lack::Cores;
-        // One is enough nearly always: what has the cores has room, if neither memory nor a domain counts.
-        for most in [1 + usize::from(is_whole.is_some()), TRIES_MAX] {
+        // The first one nearly always has room: it is but that cores and memory may be in different domains.
+        for most in [1 + usize::from(barred.is_some()), TRIES_MAX] {
             let found: Vec<u32> = match entry {
                 Some(entry) => self.room.with_entry(entry).take(most).collect(),
                 None => self.room.best(cores, need.mem_bytes, self.preferred_node(rank), most),
             };
             for part in found {
-                if tries.contains(&part) || is_whole == Some(part) {
+                if tried.contains(&part) || is_barred(part) {
                     continue;
                 }
                 match self.take_in(part, rank, entry, need, barred) {
@@ -215,15 +218,25 @@ impl Parts {
                     Err(Lack::Memory) => lack = Lack::Memory,
                     Err(Lack::Cores) => {}
                 }
-                tries.push(part);
+                tried.push(part);
             }
-            if tries.is_empty() {
+            if tried.is_empty() {
                 break;
             }
         }
-        let is_memory =
-            tries.is_empty() && need.mem_bytes > 0 && entry.is_none() && self.room.has_cores(cores);
-        Err(if is_memory { Lack::Memory } else { lack })
+        if entry.is_some() || need.mem_bytes == 0 || !self.room.has_cores(cores) {
+            return Err(lack);
+        }
+        // What is more than any one domain has left may come from several, where much is free.
+        let emptiest: Vec<u32> = self.room.emptiest(if tried.is_empty() { SPILLS_MAX } else { 0 }).collect();
+        for part in emptiest.into_iter().filter(|part| !is_barred(*part)) {
+            if self.all.get(&part).is_some_and(|part| part.pool.memory_left_bytes() >= need.mem_bytes)
+                && let Ok(placement) = self.take_in(part, rank, entry, need, barred)
+            {
+                return Ok(placement);
+            }
+        }
+        Err(Lack::Memory)
     }
 
     /// The same in one part.
@@ -312,7 +325,7 @@ impl Parts {
     }
 
     /// The parts that may be kept for a subtask, those with the most free cores first.
-    pub fn homes(&self, most: usize) -> Vec<u32> {
-        self.room.emptiest(most).chain(self.all.keys().copied()).collect()
+    pub fn homes(&self, most: usize) -> impl Iterator<Item = u32> {
+        self.room.emptiest(most).chain(self.all.keys().copied())
     }
 }

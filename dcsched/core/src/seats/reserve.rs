@@ -53,13 +53,13 @@ impl Seats {
         if self.homeless == Some(subtask) {
             return true;
         }
-        let homes = self.parts.homes(LOOK_MAX);
-        let domain = || homes.iter().find_map(|part| self.domain_of(*part, subtask, need));
-        let whole = |part: &u32| {
-            let pool = &self.parts.get(*part)?.pool;
+        let homes = || self.parts.homes(LOOK_MAX);
+        let domain = || homes().find_map(|part| self.domain_of(part, subtask, need));
+        let whole = |part: u32| {
+            let pool = &self.parts.get(part)?.pool;
             (pool.slots(need) > 0).then_some(Reserved {
                 subtask,
-                part: *part,
+                part,
                 domain: None,
                 room: (0, 0),
                 part_room: 0,
@@ -67,7 +67,7 @@ impl Seats {
             })
         };
         let domain = (lack == Lack::Memory).then(domain).flatten();
-        self.reserved = domain.or_else(|| homes.iter().find_map(whole));
+        self.reserved = domain.or_else(|| homes().find_map(whole));
         self.homeless = self.reserved.is_none().then_some(subtask);
         true
     }

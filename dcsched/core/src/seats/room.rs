@@ -13,10 +13,18 @@ struct Turn {
     speed_permille: Reverse<u32>,
     node: u32,
     part: u32,
+    /// Open cores.
+    open: u32,
+    /// The most memory that one of its domains has left.
+    left_bytes: u64,
 }
 
-/// How much room there is: open cores, and the digits that the memory left has in base 2.
+/// How much room there is. Without memory the number of open cores alone; with memory the digits of that number in base 2,
+/// and about how much memory is left.
 type Bucket = (u32, u32);
+
+/// Parts of a bucket that are looked at for one that has enough.
+const LOOK_MAX: usize = 16;
 
 /// The parts that take one more rank.
 #[derive(Clone, Debug)]
@@ -30,8 +38,13 @@ pub(super) struct Room {
     entries: Vec<BTreeSet<u32>>,
 }
 
-fn digits(bytes: u64) -> u32 {
-    bytes.checked_ilog2().map_or(0, |log| log + 1)
+/// About how much it is: four classes for each power of two.
+fn class(bytes: u64) -> u32 {
+    match bytes.checked_ilog2() {
+        None => 0,
+        Some(log @ 0..2) => 1 + 4 * log,
+        Some(log) => 1 + 4 * log + (bytes >> (log - 2) & 3) as u32,
+    }
 }
 
 impl Room {
@@ -43,6 +56,10 @@ impl Room {
             turns: BTreeMap::new(),
             entries: vec![BTreeSet::new(); entries],
         }
+    }
+
+    fn bucket(&self, cores: u32, bytes: u64) -> Bucket {
+        if self.has_memory { (u32::BITS - cores.leading_zeros(), class(bytes)) } else { (cores, 0) }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -71,9 +88,10 @@ impl Room {
             Distribution::Block | Distribution::Cyclic => (0, 0),
         };
         let node = if self.distribution == Distribution::Cyclic { part.node } else { 0 };
-        let turn = Turn { load, speed_permille: Reverse(speed), node, part: number };
-        let memory = if self.has_memory { digits(part.pool.memory_left_bytes()) } else { 0 };
-        let bucket = (part.pool.open(), memory);
+        let left_bytes = if self.has_memory { part.pool.domain_left_bytes() } else { 0 };
+        let open = part.pool.open();
+        let turn = Turn { load, speed_permille: Reverse(speed), node, part: number, open, left_bytes };
+        let bucket = self.bucket(open, left_bytes);
         self.buckets.entry(bucket).or_default().insert(turn);
         self.turns.insert(number, (bucket, turn));
         for (parts, units) in self.entries.iter_mut().zip(&part.entries) {
@@ -83,22 +101,28 @@ impl Room {
         }
     }
 
-    /// At most so many parts that have as many open cores and perhaps the memory, the best first: for each number of open
-    /// cores the first ones are looked at. `from`: go round the nodes from this one on.
+    /// At most so many parts that have as many open cores, and a domain with so much memory left; the best first. Of each
+    /// bucket the first ones are looked at. `from`: go round the nodes from this one on.
     pub fn best(&self, cores: u32, mem_bytes: u64, from: Option<u32>, most: usize) -> Vec<u32> {
-        let memory = if self.has_memory { digits(mem_bytes) } else { 0 };
+        let (least, memory) = self.bucket(cores, mem_bytes);
+        let fits = |turn: &&Turn| turn.open >= cores && turn.left_bytes >= mem_bytes;
         let mut found: Vec<(bool, Turn)> = Vec::new();
-        for ((_, left), turns) in self.buckets.range((cores, 0)..) {
+        for ((_, left), turns) in self.buckets.range((least, 0)..) {
             if *left < memory {
                 continue;
             }
             match from {
-                None => found.extend(turns.iter().take(most).map(|turn| (false, *turn))),
+                None => {
+                    let turns = turns.iter().take(LOOK_MAX).filter(fits).take(most);
+                    found.extend(turns.map(|turn| (false, *turn)));
+                }
                 Some(node) => {
-                    let start = Turn { load: 0, speed_permille: Reverse(0), node, part: 0 };
-                    let behind = turns.range(start..).map(|turn| (false, *turn));
-                    let before = turns.range(..start).map(|turn| (true, *turn));
-                    found.extend(behind.chain(before).take(most));
+                    let (speed_permille, part, open, left_bytes) = (Reverse(0), 0, 0, 0);
+                    let start = Turn { load: 0, speed_permille, node, part, open, left_bytes };
+                    let behind = turns.range(start..).map(|turn| (false, turn));
+                    let before = turns.range(..start).map(|turn| (true, turn));
+                    let turns = behind.chain(before).take(LOOK_MAX).filter(|(_, turn)| fits(turn)).take(most);
+                    found.extend(turns.map(|(is_before, turn)| (is_before, *turn)));
                 }
             }
         }
@@ -111,7 +135,9 @@ impl Room {
 
     /// Whether a part has as many open cores, whatever memory.
     pub fn has_cores(&self, cores: u32) -> bool {
-        self.buckets.range((cores, 0)..).next().is_some()
+        let has = |turn: &Turn| turn.open >= cores;
+        let (least, _) = self.bucket(cores, 0);
+        self.buckets.range((least, 0)..).any(|(_, turns)| turns.iter().take(LOOK_MAX).any(has))
     }
 
     /// At most so many parts with the most open cores.
