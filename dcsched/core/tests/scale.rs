@@ -32,7 +32,8 @@ fn run(name: &str, need: impl Fn(u64) -> Need) {
     let before = resident_bytes();
     let needs: Vec<Need> = (0..SUBTASKS).map(need).collect();
     let none = Topology { host: String::new(), cores: Vec::new(), numa: Vec::new() };
-    let mut job = Job::new(JobSpec { topology: none, releases: true, ..JobSpec::plain(needs, NODES * CORES) });
+    let mut job =
+        Job::new(JobSpec { topology: none, releases: true, ..JobSpec::plain(needs, NODES * CORES) });
     let queued = resident_bytes() - before;
     println!("{name}: {} bytes a queued subtask, needs included", queued / SUBTASKS);
 
@@ -94,8 +95,12 @@ fn run(name: &str, need: impl Fn(u64) -> Need) {
 #[ignore = "takes a minute, and a machine of its own"]
 fn a_million_subtasks() {
     let sizes = |n: u64| 1000 + n.wrapping_mul(2_654_435_761) % 9000;
-    if false { run("one core each", |n| Need { cells: sizes(n), cores: 1, mem_bytes: 0 });
-    run("1 to 8 cores", |n| Need { cells: sizes(n), cores: 1 << (n % 4), mem_bytes: 0 }); }
-    if std::env::args().any(|a| a == "--exact") { return; }
+    if false {
+        run("one core each", |n| Need { cells: sizes(n), cores: 1, mem_bytes: 0 });
+        run("1 to 8 cores", |n| Need { cells: sizes(n), cores: 1 << (n % 4), mem_bytes: 0 });
+    }
+    if std::env::args().any(|a| a == "--exact") {
+        return;
+    }
     run("with memory", |n| Need { cells: sizes(n), cores: 1, mem_bytes: (n % 8) << 27 });
 }

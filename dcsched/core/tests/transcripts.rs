@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)] // Reads and writes the transcripts.
 
 use dc_model::{
-    Attempt, LaunchStage, Outcome, Record, Restart, RestartOn, ResultMeta, StopReason, SubtaskId, Topology,
+    Attempt, GiveUp, LaunchStage, Outcome, Rank, Record, Restart, RestartOn, ResultMeta, StopReason,
+    SubtaskId, Topology,
 };
-use dcsched_core::job::{Action, Event, Job, JobSpec, Member, Need};
+use dcsched_core::job::{Action, Event, Job, JobSpec, Member, Need, PartSpec};
 use dcsched_core::place::{Bind, Distribution, Placement};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -30,7 +31,8 @@ fn number(words: &[&str], key: &str, default: u64) -> u64 {
 }
 
 /// `cells=10,20:2,30:1:60`: costs, with the cores and the memory (in bytes) a subtask needs behind colons. `memory=100`:
-/// each domain's. `map=0,1`: each lane's CPU. `numa=2`: cores of a domain.
+/// each domain's. `map=0,1`: each lane's CPU; `to-numa`: bound to
+/// domains. `numa=2`: cores of a domain. `cluster`: without a machine, parts join.
 fn spec(words: &[&str]) -> JobSpec {
     let needs: Vec<Need> = value(words, "cells")
         .expect("cells=")
@@ -44,13 +46,11 @@ fn spec(words: &[&str]) -> JobSpec {
             }
         })
         .collect();
-    let mut topology = Topology::uniform(
-        number(words, "cores", 2) as u32,
-        number(words, "numa", 8) as u32,
-        number(words, "numa", 8) as u32,
-    );
-    let memory = number(words, "memory", 0);
-    topology.numa.iter_mut().for_each(|numa| numa.memory_bytes = memory);
+    let is_cluster = words.contains(&"cluster");
+    let mut topology = machine(words);
+    if is_cluster {
+        topology.cores.clear();
+    }
     let map = value(words, "map").map(|map| dc_model::bind::parse(&format!("map_cpu:{map}")).unwrap().bind);
     JobSpec {
         ranks: number(words, "ranks", needs.len() as u64) as u32,
@@ -62,12 +62,40 @@ fn spec(words: &[&str]) -> JobSpec {
         gang: words.contains(&"gang"),
         merge: words.contains(&"merge"),
         topology,
-        bind: map.unwrap_or(Bind::Core),
-        distribution: Distribution::Cost,
+        bind: map.unwrap_or(if words.contains(&"to-numa") { Bind::Numa } else { Bind::Core }),
+        distribution: match value(words, "spread") {
+            None => Distribution::Cost,
+            Some("block") => Distribution::Block,
+            Some("cyclic") => Distribution::Cyclic,
+            Some(other) => panic!("spread={other}"),
+        },
         memory_max_bytes: None,
         ranks_per_core: number(words, "share", 1) as u32,
         crowd: Vec::new(),
-        releases: false,
+        releases: is_cluster,
+    }
+}
+
+fn machine(words: &[&str]) -> Topology {
+    let mut topology = Topology::uniform(
+        number(words, "cores", 2) as u32,
+        number(words, "numa", 8) as u32,
+        number(words, "numa", 8) as u32,
+    );
+    let memory = number(words, "memory", 0);
+    topology.numa.iter_mut().for_each(|numa| numa.memory_bytes = memory);
+    topology
+}
+
+/// `join 7 node=2 cores=4`: part 7.
+fn part(words: &[&str]) -> PartSpec {
+    PartSpec {
+        part: words[1].parse().unwrap(),
+        node: number(words, "node", 1) as u32,
+        topology: machine(words),
+        memory_max_bytes: None,
+        speed_permille: number(words, "speed", 1000) as u32,
+        ranks_max: value(words, "ranks-max").map(|most| most.parse().unwrap()),
     }
 }
 
@@ -97,10 +125,54 @@ fn outcome(words: &[&str]) -> Outcome {
 }
 
 impl Stage {
+    /// A line is an event; several with ` + ` between them come at once.
     fn run(&mut self, line: &str) -> String {
-        let words = words(line);
-        let event = match words[0] {
+        let mut events = Vec::new();
+        for line in line.split(" + ") {
+            match self.event(&words(line)) {
+                Ok(event) => events.push(event),
+                Err(answer) => return answer,
+            }
+        }
+        let mut out = Vec::new();
+        self.job.step_all(0, events, &mut out);
+        let mut text = String::new();
+        for action in out {
+            if let Action::Append { record, .. } = &action {
+                self.log.push(record.clone());
+            }
+            show(&action, &mut text);
+        }
+        let replayed = Job::replay(self.job.spec().clone(), &self.log).expect("its own journal");
+        assert_eq!(replayed.durable().projection(), self.job.durable().projection(), "{line}");
+        if text.is_empty() { "nothing\n".to_owned() } else { text }
+    }
+
+    /// What a line says; or the answer, where it is no event.
+    fn event(&mut self, words: &[&str]) -> Result<Event, String> {
+        Ok(match words[0] {
             "begin" => Event::Begin,
+            "take-up" => Event::TakeUp,
+            "join" => Event::PartJoined(Box::new(part(words))),
+            "lost" => {
+                let why = if words.contains(&"starter") { GiveUp::StarterLost } else { GiveUp::NodeLost };
+                Event::PartLost { part: words[1].parse().unwrap(), why }
+            }
+            "adopted" => {
+                let (subtask, attempt) = attempt(words[1]);
+                let cores = value(words, "cores").expect("cores=").split(',');
+                Event::Adopted {
+                    subtask,
+                    attempt,
+                    rank: Rank(number(words, "lane", u64::from(subtask.0)) as u32),
+                    part: number(words, "part", 1) as u32,
+                    cores: cores.map(|core| core.parse().unwrap()).collect(),
+                }
+            }
+            "give-up-unknown" => {
+                Event::GiveUpUnknown { node: value(words, "node").map(|node| node.parse().unwrap()) }
+            }
+            "appetite" => return Err(format!("{:?}\n", self.job.appetite())),
             "durable" => {
                 self.durable = words.get(1).map_or(self.log.len(), |n| n.parse().unwrap());
                 Event::Durable { seq: self.durable as u64 }
@@ -108,20 +180,20 @@ impl Stage {
             "window" => Event::Window { grants: words[1].parse().unwrap() },
             "started" => {
                 let (subtask, attempt) = attempt(words[1]);
-                Event::Started { subtask, attempt, from: value(&words, "from").map(restart) }
+                Event::Started { subtask, attempt, from: value(words, "from").map(restart) }
             }
             "ended" => {
                 let (subtask, attempt) = attempt(words[1]);
                 Event::Ended {
                     subtask,
                     attempt,
-                    outcome: outcome(&words),
+                    outcome: outcome(words),
                     // Long, so that nobody follows, unless the transcript says otherwise.
-                    ran_ns: number(&words, "ran_ns", 1_000_000_000),
+                    ran_ns: number(words, "ran_ns", 1_000_000_000),
                     stopped: words.contains(&"stopped"),
-                    checkpoint: value(&words, "checkpoint").map(restart),
-                    progress_cells: number(&words, "progress", 0),
-                    result: value(&words, "result")
+                    checkpoint: value(words, "checkpoint").map(restart),
+                    progress_cells: number(words, "progress", 0),
+                    result: value(words, "result")
                         .map(|len| ResultMeta { len: len.parse().unwrap(), crc: 0 }),
                 }
             }
@@ -138,26 +210,17 @@ impl Stage {
             "merge-ended" => Event::MergeEnded { status: if words[1] == "ok" { 0 } else { 125 } },
             "states" => {
                 let ids = 0..self.job.durable().entries.len() as u32;
-                return ids.map(|id| format!("{id} {}\n", self.job.shown(SubtaskId(id)))).collect();
+                let states = ids.map(|id| format!("{id} {}\n", self.job.shown(SubtaskId(id))));
+                return Err(states.collect());
             }
             "crash" => {
                 self.log.truncate(self.durable);
                 let spec = self.job.spec().clone();
                 self.job = Job::replay(spec, &self.log).expect("its own journal");
-                return format!("replayed {} records\n", self.log.len());
+                return Err(format!("replayed {} records\n", self.log.len()));
             }
             other => panic!("unknown command {other:?}"),
-        };
-        let mut out = Vec::new();
-        self.job.step(0, event, &mut out);
-        let mut text = String::new();
-        for action in out {
-            if let Action::Append { record, .. } = &action {
-                self.log.push(record.clone());
-            }
-            show(&action, &mut text);
-        }
-        if text.is_empty() { "nothing\n".to_owned() } else { text }
+        })
     }
 }
 
@@ -186,7 +249,7 @@ fn show(action: &Action, text: &mut String) {
             let seat = |member: &Member| {
                 let subtasks: Vec<String> = member.subtasks.iter().map(ToString::to_string).collect();
                 let on = part_of(&member.placement);
-                format!("{} of {} on{on} cpus {}", member.rank, subtasks.join("+"), member.placement.cpus)
+                format!("{} of {}{on} on cpus {}", member.rank, subtasks.join("+"), member.placement.cpus)
             };
             let seats: Vec<String> = members.iter().map(seat).collect();
             let before = before.map_or(String::new(), |before| format!(", before {before}"));

@@ -53,6 +53,10 @@ impl Gang {
         Appetite { cores, piece: u32::try_from(cores).unwrap_or(u32::MAX), piece_mem_bytes: memory }
     }
 
+    pub fn node_of(&self, part: u32) -> Option<u32> {
+        self.parts.get(&part).and_then(|seats| seats.node_of(part))
+    }
+
     pub fn rank_of(&self, subtask: SubtaskId) -> Option<Rank> {
         let mut lists = (0..).zip(&self.lists);
         lists.find(|(_, list)| list.contains(&subtask)).map(|(rank, _)| Rank(rank))

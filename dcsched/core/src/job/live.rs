@@ -247,7 +247,13 @@ impl Live {
     /// Whether a launch waits for nothing but a grant's way to the disk.
     #[must_use]
     pub fn starves(&self) -> bool {
-        self.queue.is_held_up() && self.seats.any_free()
+        self.is_held_up() && self.seats.any_free()
+    }
+
+    /// Whether nothing is ready, and something would be if its grant were on disk.
+    #[must_use]
+    pub fn is_held_up(&self) -> bool {
+        self.queue.is_held_up()
     }
 
     /// It was launched.

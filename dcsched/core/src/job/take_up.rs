@@ -58,7 +58,10 @@ impl Job {
         let Adopted { subtask, attempt, rank, part, cores } = adopted;
         let is_current =
             self.durable.entries.get(subtask.index()).is_some_and(|entry| entry.attempt == attempt);
-        let node = self.live.seats().node_of(part);
+        let node = match &self.gang {
+            Some(gang) => gang.node_of(part),
+            None => self.live.seats().node_of(part),
+        };
         let is_there = |known: Option<u32>| known.is_none() || known == node;
         if !is_current || !self.live.unknown.contains(subtask) || !is_there(self.live.unknown.node(subtask)) {
             return false;

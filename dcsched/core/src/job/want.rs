@@ -131,7 +131,11 @@ impl Job {
 
     /// A sync is asked for only when something waits for it; else the journal groups as it likes.
     fn want_sync(&mut self, out: &mut Vec<Action>) {
-        let waits = self.live.starves()
+        let starves = match &self.gang {
+            Some(gang) => !gang.parts.is_empty() && self.live.is_held_up(),
+            None => self.live.starves(),
+        };
+        let waits = starves
             || self.live.ended.is_some_and(|(seq, _)| seq > self.live.durable_seq)
             || (self.spec.merge && self.is_all_computed() && self.live.last_done_seq > self.live.durable_seq);
         if waits && self.live.sync_asked_seq < self.durable.seq {

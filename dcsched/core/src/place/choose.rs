@@ -99,7 +99,8 @@ impl CorePool {
             if a.group == b.group {
                 return Ordering::Equal;
             }
-            let groups = || self.groups[a.group].cmp_load(&self.groups[b.group], 0).then(a.group.cmp(&b.group));
+            let groups =
+                || self.groups[a.group].cmp_load(&self.groups[b.group], 0).then(a.group.cmp(&b.group));
             self.cmp_domains(a.domain, b.domain, cells).then_with(groups)
         };
         let within = |unit: &Unit| (self.ranks_of_cores[unit.core as usize], unit.core);

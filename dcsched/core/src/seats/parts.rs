@@ -200,7 +200,8 @@ impl Parts {
         barred: Option<Barred>,
     ) -> Result<Placement, Lack> {
         let cores = need.cores.max(1);
-        let is_barred = |part: u32| barred.is_some_and(|barred| barred.part == part && barred.domain.is_none());
+        let is_barred =
+            |part: u32| barred.is_some_and(|barred| barred.part == part && barred.domain.is_none());
         let mut tried: Vec<u32> = Vec::new();
         let mut lack = Lack::Cores;
         // The first one nearly always has room: it is but that cores and memory may be in different domains.
