@@ -16,8 +16,9 @@ impl CorePool {
         if units.is_empty() || !units.iter().all(is_open) {
             return None;
         }
-        let left = Need { mem_bytes: need.mem_bytes.min(self.memory.node_left_bytes()), ..need };
-        let memory = self.memory_for(&units, left, true).unwrap_or_default();
+        // Parts of a node count its domains' memory each on its own: what is not left here comes from another domain.
+        let mem_bytes = need.mem_bytes.min(self.memory.node_left_bytes());
+        let memory = self.memory.shares(mem_bytes, &self.domains_of(&units), true).unwrap_or_default();
         Some(self.give(units, memory, need))
     }
 

@@ -367,14 +367,19 @@ impl CorePool {
         Ok((units.to_vec(), memory))
     }
 
-    /// What such a launch takes of each domain's memory, if there is as much left. What is above the capacity of the
-    /// one domain it runs in comes from others (`spills`), and so does what is above the shares of several.
-    fn memory_for(&self, units: &[u32], need: Need, spills: bool) -> Option<Vec<(u32, u64)>> {
+    /// The domains of these units, and how many are in each.
+    fn domains_of(&self, units: &[u32]) -> Vec<(u32, u32)> {
         let mut counts: BTreeMap<u32, u32> = BTreeMap::new();
         for index in units {
             *counts.entry(self.units[*index as usize].domain as u32).or_insert(0) += 1;
         }
-        let counts: Vec<(u32, u32)> = counts.into_iter().collect();
+        counts.into_iter().collect()
+    }
+
+    /// What such a launch takes of each domain's memory, if there is as much left. What is above the capacity of the
+    /// one domain it runs in comes from others (`spills`), and so does what is above the shares of several.
+    fn memory_for(&self, units: &[u32], need: Need, spills: bool) -> Option<Vec<(u32, u64)>> {
+        let counts = self.domains_of(units);
         let fits_alone = match counts.as_slice() {
             [(domain, _)] => self.memory.capacity_bytes(*domain) >= need.mem_bytes,
             _ => false,
