@@ -36,7 +36,7 @@ pub fn run(args: &Args, out: &mut dyn Write) -> Result<u8, Failed> {
     } else {
         let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or(0);
         for finding in &findings {
-            writeln!(out, "{}  {:<width$}  {}", finding.level.text(), finding.check, finding.says)?;
+            writeln!(out, "{:<4}  {:<width$}  {}", finding.level.text(), finding.check, finding.says)?;
             if let Some(remedy) = &finding.remedy {
                 writeln!(out, "      {:<width$}  -> {remedy}", "")?;
             }
