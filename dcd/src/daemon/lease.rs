@@ -15,16 +15,33 @@ pub struct Lease {
     sent: VecDeque<(u64, u64)>,
     lease_ns: u64,
     until_ns: Option<u64>,
+    /// When this node registered on this connection, in ns: the welcome gives the first lease from there.
+    registered_ns: u64,
     /// When it was last known that the scheduler hears this node, in ns.
     heard_ns: u64,
 }
 
 impl Lease {
-    /// A scheduler has welcomed this node: what another one answers does not count.
-    pub fn on_welcome(&mut self, lease_ms: u64, now_ns: u64) {
+    /// This node registers.
+    pub fn on_register(&mut self, now_ns: u64) {
+        self.registered_ns = now_ns;
+    }
+
+    /// A scheduler has welcomed this node: what another one answers does not count. Gives the new end when it is later than
+    /// the one before.
+    pub fn on_welcome(&mut self, lease_ms: u64, now_ns: u64) -> Option<u64> {
         self.sent.clear();
         self.lease_ns = lease_ms.saturating_mul(1_000_000);
         self.heard_ns = now_ns;
+        self.extend(self.registered_ns.saturating_add(self.lease_ns))
+    }
+
+    fn extend(&mut self, until: u64) -> Option<u64> {
+        if self.until_ns.is_some_and(|before| before >= until) {
+            return None;
+        }
+        self.until_ns = Some(until);
+        Some(until)
     }
 
     /// A heartbeat goes out; gives its number.
@@ -44,12 +61,7 @@ impl Lease {
         // Those before it are answered by this one too.
         self.sent.drain(..=at);
         self.heard_ns = self.heard_ns.max(sent_ns);
-        let until = sent_ns.saturating_add(self.lease_ns);
-        if self.until_ns.is_some_and(|before| before >= until) {
-            return None;
-        }
-        self.until_ns = Some(until);
-        Some(until)
+        self.extend(sent_ns.saturating_add(self.lease_ns))
     }
 
     /// The end, while it has not come.
@@ -78,8 +90,8 @@ mod tests {
     #[test]
     fn a_lease_counts_from_the_sending() {
         let mut lease = Lease::default();
-        lease.on_welcome(1000, 0);
-        assert_eq!(lease.until_ns(0), None);
+        lease.on_register(3);
+        assert_eq!(lease.on_welcome(1000, 4), Some(1_000_000_003), "the first from the registration");
         let first = lease.on_heartbeat(5);
         let second = lease.on_heartbeat(300_000_000);
         assert_eq!(lease.on_granted(first), Some(1_000_000_005));
@@ -105,7 +117,7 @@ mod tests {
         let mut lease = Lease::default();
         lease.on_welcome(1000, 0);
         let number = lease.on_heartbeat(0);
-        lease.on_granted(number).unwrap();
+        assert_eq!(lease.on_granted(number), None);
         lease.on_welcome(10, 0);
         let number = lease.on_heartbeat(100);
         assert_eq!(lease.on_granted(number), None);

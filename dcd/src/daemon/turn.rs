@@ -213,6 +213,7 @@ impl Daemon {
                 UpEvent::Up(who) => {
                     debug!(%who, "dcsched is reached");
                     self.talk = Talk::Registered;
+                    self.lease.on_register(now);
                     let register = self.facts.register(&self.settings, "", self.state.epoch_seen());
                     self.send(&FromNode::Register(Box::new(register)), now);
                 }
@@ -245,6 +246,10 @@ impl Daemon {
         }
         if !matches!(self.talk, Talk::Welcome { .. }) {
             return self.lose("it gave an order without a welcome".to_owned(), now);
+        }
+        if self.lease.until_ns(now).is_none() {
+            // What it was told before does not hold: by now all that it would start may run elsewhere.
+            return self.lose("this node's lease has ended".to_owned(), now);
         }
         match message {
             ToNode::Welcome { .. } => {}
@@ -285,7 +290,10 @@ impl Daemon {
         }
         self.last_lost = None;
         self.uplink.on_success();
-        self.lease.on_welcome(lease_ms, now);
+        let until = self.lease.on_welcome(lease_ms, now);
+        if let Some(until) = until {
+            self.jobs.values_mut().for_each(|job| job.on_lease(until));
+        }
         self.uplink.set_lease_ns(self.lease.lease_ns());
         // A third of a lease leaves two more tries.
         let heartbeat_ms = heartbeat_ms.min(lease_ms / 3).max(10);

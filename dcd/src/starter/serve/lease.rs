@@ -104,10 +104,12 @@ impl Lease {
         &self.timer
     }
 
-    /// Whether it has run out, and nothing may run.
+    /// Whether it has run out, and nothing may run. By the clock too: whoever stood still for a while may read an order of
+    /// before the end before it reads that the timer has run out.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        matches!(self.state, State::Over | State::Ended)
+        let has_passed = self.until_ns > 0 && boottime_ns() >= self.until_ns;
+        has_passed || matches!(self.state, State::Over | State::Ended)
     }
 
     /// Whether the timer has run out since it was set; it is the event then.
