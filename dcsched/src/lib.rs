@@ -1,3 +1,4 @@
-//! What stands around the pure core: so far the simulator that tests it. The daemon will stand here too.
+//! What stands around the pure core: the daemon of a cluster, and the simulator that tests the core.
 
+pub mod daemon;
 pub mod sim;

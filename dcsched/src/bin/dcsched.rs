@@ -1,4 +1,4 @@
-//! dcsched: so far what makes, checks and prints the scheduler's state directory. The table of contents; each
+//! dcsched: the scheduler of a cluster, and what makes, checks and prints its state directory. The table of contents; each
 //! subcommand is a file in `cli/`.
 
 use std::process::ExitCode;

@@ -2,7 +2,8 @@
 
 use super::{Failed, say};
 use dc_model::exit;
-use dcsched_store::{DumpFormat, Tail, undescribed};
+use dcsched::daemon::records;
+use dcsched_store::{DumpFormat, Tail};
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -20,7 +21,7 @@ pub struct Args {
 /// Prints it; what comes before a damage is printed before that is told.
 pub fn run(args: &Args, out: &mut dyn Write) -> Result<u8, Failed> {
     let format = if args.json { DumpFormat::Json } else { DumpFormat::Text };
-    let tail = dcsched_store::dump(&args.dir, &undescribed, format, out)??;
+    let tail = dcsched_store::dump(&args.dir, &records::describe, format, out)??;
     if tail != Tail::Clean {
         out.flush()?;
         say(&tail.to_string());

@@ -5,6 +5,7 @@ mod dump;
 mod fsck;
 mod init;
 mod place;
+mod run;
 mod token;
 mod trust;
 
@@ -20,9 +21,8 @@ use std::process::ExitCode;
 #[command(
     name = "dcsched",
     version,
-    about = "The scheduler of a cluster: its state directory, and who is who",
-    after_help = "See dcsched(8), dc.toml(5) and dc-journal(5).",
-    arg_required_else_help = true,
+    about = "The scheduler of a cluster: the daemon, its state directory, and who is who",
+    after_help = "Without a command it is the daemon. See dcsched(8), dc.toml(5) and dc-journal(5).",
     args_conflicts_with_subcommands = true
 )]
 pub struct Cli {
@@ -31,10 +31,14 @@ pub struct Cli {
     check_config: Option<Option<PathBuf>>,
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    run: run::Args,
 }
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Run the daemon, as dcsched without a command does
+    Run(run::Args),
     /// Make a state directory, a key and a peers file, for a new cluster
     Init(init::Args),
     /// Read all of a state directory and say what is damaged; status 1 where something is
@@ -56,8 +60,10 @@ enum Command {
 enum Failed {
     /// Writing to standard output.
     Output(io::Error),
-    /// Anything else: one line, for people. The status is always [`exit::DC_ERROR`].
+    /// Anything else: one line, for people. The status is [`exit::DC_ERROR`].
     Own(String),
+    /// The daemon has ended: its status, and one line.
+    Status(u8, String),
 }
 
 impl From<io::Error> for Failed {
@@ -98,22 +104,21 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitCode> 
             return ExitCode::from(exit::OK);
         }
         let text = error.render().to_string();
-        if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-            let _ = write!(io::stderr(), "{text}");
-        } else {
-            let text = text.strip_prefix("error: ").unwrap_or(&text);
-            text.lines().filter(|line| !line.trim().is_empty()).for_each(say);
-        }
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        text.lines().filter(|line| !line.trim().is_empty()).for_each(say);
         ExitCode::from(exit::DC_ERROR)
     })
 }
 
 /// Runs the subcommand; gives the program's exit status.
 pub fn run(cli: Cli) -> ExitCode {
-    let mut out = BufWriter::new(io::stdout().lock());
+    let mut out = BufWriter::new(io::stdout());
     let ended = match cli.command {
-        _ if cli.check_config.is_some() => check_config::run(cli.check_config.flatten().as_deref(), &mut out),
-        None => Err(Failed::Own("say what to do; dcsched --help lists the commands".to_owned())),
+        _ if cli.check_config.is_some() => {
+            check_config::run(cli.check_config.flatten().or(cli.run.config).as_deref(), &mut out)
+        }
+        None => run::run(cli.run),
+        Some(Command::Run(args)) => run::run(args),
         Some(Command::Init(args)) => init::run(&args, &mut out),
         Some(Command::Fsck(args)) => fsck::run(&args, &mut out),
         Some(Command::Dump(args)) => dump::run(&args, &mut out),
@@ -131,6 +136,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Err(Failed::Output(error)) => {
             say(&format!("cannot write to standard output: {error}"));
             exit::DC_ERROR
+        }
+        Err(Failed::Status(status, line)) => {
+            say(&line);
+            status
         }
         Err(Failed::Own(text)) => {
             // A file's mistakes are a line each.

@@ -131,8 +131,8 @@ impl Live {
         let withdrawn = self.seats.release_withdrawn();
         if !withdrawn.is_empty() {
             withdrawn
-        } else if self.none_fits && self.seats.is_homeless(self.queue.first_ready()) {
-            // They are too small for the next one. Others may be offered in their place.
+        } else if self.none_fits && self.queue.ready_count() > 0 {
+            // Where nothing runs and nothing fits, the part is too small. Others may be offered in its place.
             self.seats.release(true)
         } else {
             Vec::new()

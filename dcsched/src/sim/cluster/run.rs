@@ -230,12 +230,24 @@ impl World {
                 self.checker.fail(Violation::Stuck(left));
                 return;
             }
+            if self.is_trace && matches!(what, What::Due(_)) {
+                self.explain();
+            }
             self.happen(what);
             if self.is_over() {
                 break;
             }
         }
         self.check_end();
+    }
+
+    /// What the scheduler says of jobs and nodes, for a trace.
+    fn explain(&self) {
+        let Some(scheduler) = &self.scheduler else { return };
+        let cluster = &scheduler.cluster;
+        let jobs = cluster.jobs().map(|job| cluster.explain_job(job));
+        let nodes = cluster.nodes().map(|node| cluster.explain_node(node.id));
+        jobs.chain(nodes).for_each(|text| eprint!("{text}"));
     }
 
     /// Every job has ended, and all that is left of them has been taken away.
@@ -655,7 +667,8 @@ impl World {
         match down {
             Down::Welcome => {
                 node.is_welcome = true;
-                node.lease_until = node.lease_until.max(node.registered + LEASE);
+                let until = node.registered + LEASE;
+                self.lease(at, until);
             }
             Down::Lease(number) => {
                 let node = &mut self.nodes[at];
@@ -664,17 +677,7 @@ impl World {
                 if self.plant == Plant::LeaseFromReceipt {
                     sent = node.clock(now) + LEASE / 2;
                 }
-                let until = sent + LEASE;
-                node.lease_until = node.lease_until.max(until);
-                let wait = node.until(now, until);
-                let mut planned = Vec::new();
-                for (job, starter) in &mut node.starters {
-                    starter.lease_until = starter.lease_until.max(until);
-                    planned.push((*job, starter.number));
-                }
-                for (job, starter) in planned {
-                    self.queue.after(wait, What::LeaseEnds(at, job, starter));
-                }
+                self.lease(at, sent + LEASE);
             }
             Down::Open(job) => {
                 let node = &mut self.nodes[at];
@@ -726,6 +729,21 @@ impl World {
                 self.kill_starter(at, job);
                 self.send_up(at, Up::Closed(job, true));
             }
+        }
+    }
+
+    /// The node's lease, and that of all its starters, lasts until then by its clock.
+    fn lease(&mut self, at: usize, until: Tick) {
+        let node = &mut self.nodes[at];
+        node.lease_until = node.lease_until.max(until);
+        let wait = node.until(self.queue.now, until);
+        let mut planned = Vec::new();
+        for (job, starter) in &mut node.starters {
+            starter.lease_until = starter.lease_until.max(until);
+            planned.push((*job, starter.number));
+        }
+        for (job, starter) in planned {
+            self.queue.after(wait, What::LeaseEnds(at, job, starter));
         }
     }
 

@@ -1,0 +1,141 @@
+//! Where connections come in: the Unix socket and the TLS port, whose keys are trusted, and what a frame may be before
+//! anything of it is decoded.
+
+use super::settings::{self, Settings};
+use dc_link::{
+    Acceptor, Admission, ClusterId, Endpoint, Gate, JoinError, JoinRequest, Joined, KeyPair, LocalListener,
+    Parties, Party, PeersError, PeersFile, Role, Rule, Rules, TokensFile, UnixSeconds,
+};
+use dc_model::cluster::{Kind, VERSION, client::FROM_CLIENT, node::FROM_NODE};
+use std::net::TcpListener;
+use std::sync::Arc;
+
+/// The most that may wait for one connection: the longest message, and room for answers behind it.
+pub const OUTBOX_BYTES_MAX: usize = 20 << 20;
+
+/// A command may be silent for as long as its job runs, or be stopped by its user; whether its host is there TCP asks.
+const IDLE_NS: u64 = 24 * 3600 * 1_000_000_000;
+
+/// What may come in, and from whom.
+///
+/// # Errors
+/// One line, when the tables contradict each other: a mistake of the program.
+pub fn rules() -> Result<Rules, String> {
+    let of = |table: &[Kind], from: Parties| {
+        let rule = move |kind: &Kind| Rule { kind: kind.0, from, body_bytes_max: kind.2 };
+        table.iter().map(rule).collect::<Vec<_>>()
+    };
+    let nodes = of(FROM_NODE, Parties::of(&[Party::Node, Party::Local]));
+    let clients = of(FROM_CLIENT, Parties::of(&[Party::Client, Party::Local]));
+    Rules::new(&[nodes, clients].concat()).map_err(|error| error.to_string())
+}
+
+/// The TLS side.
+pub struct TlsDoor {
+    endpoint: Endpoint,
+    /// The peers file.
+    pub peers: PeersFile,
+    tokens: TokensFile,
+    admission: Admission,
+    /// The ports.
+    pub acceptors: Vec<Acceptor>,
+}
+
+/// All doors.
+pub struct Doors {
+    /// The Unix socket.
+    pub local: LocalListener,
+    /// TLS, where it is wanted.
+    pub tls: Option<TlsDoor>,
+    /// What every session is told.
+    pub session: dc_link::Settings,
+}
+
+impl Doors {
+    /// Listens.
+    ///
+    /// # Errors
+    /// One line: what cannot be opened, and why.
+    pub fn open(settings: &Settings, cluster: ClusterId) -> Result<Self, String> {
+        let session = dc_link::Settings {
+            idle_ns: IDLE_NS,
+            outbox_bytes_max: OUTBOX_BYTES_MAX,
+            ..dc_link::Settings::new(VERSION, Arc::new(rules()?))
+        };
+        let tls = if settings.listen.is_empty() { None } else { Some(TlsDoor::open(settings, cluster)?) };
+        if let Some(dir) = settings.socket.parent()
+            && settings.one_user
+        {
+            // Where it is not there: the user's own, in a place that is theirs.
+            let _ = std::fs::create_dir_all(dir);
+        }
+        let local =
+            LocalListener::bind(&settings.socket, settings.policy()).map_err(|error| error.to_string())?;
+        Ok(Self { local, tls, session })
+    }
+}
+
+impl TlsDoor {
+    fn open(settings: &Settings, cluster: ClusterId) -> Result<Self, String> {
+        let pair = KeyPair::read_or_make(&settings.key).map_err(|error| error.to_string())?;
+        let endpoint = Endpoint::new(&pair).map_err(|error| error.to_string())?;
+        let peers = match PeersFile::open(&settings.peers) {
+            Err(PeersError::Missing(path)) => PeersFile::create(&path, cluster),
+            other => other,
+        };
+        let peers = peers.map_err(|error| error.to_string())?;
+        settings::check_cluster(&peers, settings, cluster)?;
+        let tokens = TokensFile::open(&settings.tokens, &peers).map_err(|error| error.to_string())?;
+        let gate = Gate::new(settings.caps);
+        let mut acceptors = Vec::new();
+        for (i, address) in settings.listen.iter().enumerate() {
+            let bound = TcpListener::bind(address).and_then(|listener| Acceptor::new(listener, gate.clone()));
+            match bound {
+                Ok(acceptor) => acceptors.push(acceptor),
+                // `*` is two addresses, and where the first takes both the second is in use by ourselves.
+                Err(error) if i > 0 && error.kind() == std::io::ErrorKind::AddrInUse => {}
+                Err(error) => return Err(format!("cannot listen at {address}: {error}")),
+            }
+        }
+        let mut door =
+            Self { endpoint, admission: Admission::of(peers.peers(), &[]), peers, tokens, acceptors };
+        door.admit();
+        Ok(door)
+    }
+
+    /// This side's key.
+    #[must_use]
+    pub fn fingerprint(&self) -> dc_link::Fingerprint {
+        self.endpoint.fingerprint()
+    }
+
+    /// Takes over what the peers file says now. Whether there are tokens is found when one is shown: an unknown key may
+    /// ask once, and nothing else.
+    pub fn admit(&mut self) {
+        self.admission = Admission::of(self.peers.peers(), &[Role::Node, Role::Client]).or_joiners(true);
+    }
+
+    /// Takes a connection of one of the ports.
+    ///
+    /// # Errors
+    /// As [`Acceptor::accept`].
+    pub fn accept(
+        &mut self,
+        port: usize,
+        session: &dc_link::Settings,
+        now_ns: u64,
+    ) -> Result<Option<(dc_link::Conn, std::net::SocketAddr)>, dc_link::AcceptError> {
+        let Some(acceptor) = self.acceptors.get_mut(port) else { return Ok(None) };
+        acceptor.accept(&self.endpoint, &self.admission, session, now_ns, UnixSeconds::now())
+    }
+
+    /// Whether a request to join is accepted.
+    ///
+    /// # Errors
+    /// [`JoinError`].
+    pub fn try_join(&mut self, request: &JoinRequest) -> Result<Joined, JoinError> {
+        let joined = self.tokens.try_join(request, &mut self.peers, UnixSeconds::now())?;
+        self.admit();
+        Ok(joined)
+    }
+}
