@@ -1,12 +1,10 @@
 //! What commands ask for: checked against who they are, then given to the core, or answered.
 
 use super::authority::{self, Party, Verb};
-use super::followers::{CatchUp, Follower};
 use super::links::{LinkId, Side};
 use super::{Answer, Asked, Daemon, Failed, clock, submission};
 use dc_model::cluster::client::WhichJob;
-use dc_model::cluster::{FromClient, NodeRow, ToClient, Wants};
-use dc_model::codec::Writer;
+use dc_model::cluster::{FromClient, ToClient, Wants};
 use dc_model::wire::ToStarter;
 use dc_model::{JobUuid, StopReason, SubtaskId, exit};
 use dc_spool::files::shown;
@@ -108,7 +106,7 @@ impl Daemon {
     }
 
     /// Says it when all that is decided so far is on disk.
-    fn answer_durably(&mut self, link: LinkId, message: &ToClient) {
+    pub(super) fn answer_durably(&mut self, link: LinkId, message: &ToClient) {
         let (kind, body) = (message.kind(), message.body());
         self.answers.push_back(Answer { decision: self.core.seq(), link, kind, body });
         self.send_answers();
@@ -158,6 +156,14 @@ impl Daemon {
             return Ok(());
         }
         let Some(uid) = party.uid() else { return Ok(()) };
+        if self.journal.is_full() && !self.journal.has_room() {
+            self.refuse(
+                link,
+                request,
+                "the scheduler's disk is full: no new jobs are taken until there is space",
+            );
+            return Ok(());
+        }
         if !self.journal.has_room() {
             // It stays where it is until what was decided before it is on its way.
             if let Some(it) = self.links.get_mut(link) {
@@ -170,7 +176,8 @@ impl Daemon {
             bytes_max: self.settings.submit_bytes_max,
             subtasks_left: self.settings.subtasks_max.saturating_sub(self.known.subtasks),
         };
-        let (submission, name) = match submission::check(limits, uid, key, wants, record) {
+        let is_known = |uuid: JobUuid| self.core.job_by_uuid(uuid).is_some();
+        let (submission, name) = match submission::check(limits, uid, key, wants, record, is_known) {
             Ok(checked) => checked,
             Err(why) => {
                 self.refuse(link, request, &why);
@@ -190,83 +197,6 @@ impl Daemon {
             self.known.on_taken(job, uuid, name, subtasks);
         }
         Ok(())
-    }
-
-    fn on_attach(
-        &mut self,
-        link: LinkId,
-        party: Party,
-        request: u64,
-        which: WhichJob,
-        after: u64,
-    ) -> Result<(), Failed> {
-        let Some(id) = self.which(link, request, which) else { return Ok(()) };
-        if !self.may(link, party, request, Verb::Attach, Some(id)) {
-            return Ok(());
-        }
-        let Some(view) = self.core.job(id) else { return Ok(()) };
-        let may_merge = authority::may(self.own_uid, party, Verb::Merge, Some(view.uid()));
-        let (uuid, seq, status) = (view.uuid(), view.job().durable().seq, view.status());
-        if after > seq {
-            let text = format!("job {id} has {seq} decisions, and the follower says that it has {after}");
-            self.refuse(link, request, &text);
-            return Ok(());
-        }
-        let before = self.followers.count(id);
-        let follower = Follower::new(uuid, may_merge, after);
-        let how = self.followers.attach(link, id, follower, seq, after);
-        let sent = self.send_attached(link, id, request, after, how == CatchUp::State);
-        if !sent {
-            self.followers.forget(link, id);
-            let text = format!(
-                "job {id} has too many subtasks for its state to be sent: dcqueue --subtasks shows them"
-            );
-            self.refuse(link, request, &text);
-            return Ok(());
-        }
-        let nodes: Vec<NodeRow> = self.node_rows();
-        if !nodes.is_empty() {
-            self.send_client(link, &ToClient::Nodes { request: 0, nodes });
-        }
-        if let Some(status) = status {
-            self.followers.tell_ended(link, id, status);
-        }
-        let count = self.followers.count(id);
-        if count != before {
-            self.step(Event::Followers { job: id, count })?;
-        }
-        self.ask_to_merge(id);
-        Ok(())
-    }
-
-    /// What a follower begins from, or begins from anew; false where it is too long for a message.
-    pub(super) fn send_attached(
-        &mut self,
-        link: LinkId,
-        id: JobId,
-        request: u64,
-        after: u64,
-        state: bool,
-    ) -> bool {
-        const BYTES_MAX: usize = (15 << 20) - (1 << 10);
-        let Some(view) = self.core.job(id) else { return false };
-        let durable = view.job().durable();
-        let (seq, state) = if state && durable.seq > 0 {
-            let mut w = Writer::new();
-            durable.encode(&mut w);
-            (durable.seq, w.bytes)
-        } else if state {
-            (0, Vec::new())
-        } else {
-            (after, Vec::new())
-        };
-        let record = if after == 0 && request != 0 { view.record().to_vec() } else { Vec::new() };
-        let wants = Box::new(view.wants().clone());
-        if record.len() + state.len() + wants.brief.len() > BYTES_MAX {
-            return false;
-        }
-        self.send_client(link, &ToClient::Attached { request, id, wants, record, seq, state });
-        true
     }
 
     fn on_stop(
@@ -339,17 +269,6 @@ impl Daemon {
         nodes.iter().for_each(|node| self.order(*node, uuid, &message));
         let text = format!("signal {signal} is sent to job {id} on {} nodes", nodes.len());
         self.send_client(link, &ToClient::Text { request, text });
-    }
-
-    fn on_merged(&mut self, link: LinkId, party: Party, job: JobUuid, status: u8) -> Result<(), Failed> {
-        let Some(id) = self.core.job_by_uuid(job) else { return Ok(()) };
-        let owner = self.core.job(id).map(|view| view.uid());
-        let may = authority::may(self.own_uid, party, Verb::Merge, owner);
-        if may && self.followers.take_merged(link, id) {
-            info!(job = id, status, "merged");
-            self.step(Event::MergeEnded { job: id, status })?;
-        }
-        Ok(())
     }
 
     fn on_drain(

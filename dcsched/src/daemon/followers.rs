@@ -1,144 +1,18 @@
-//! Commands that follow jobs: what each has been told, what waits for it, and how much it still takes. One that does not
+//! Commands that follow jobs: what each has been told, what waits for it, and how much it still takes. They are told what
+//! is on disk and nothing else, so that no crash takes back what a follower has. One that does not
 //! read costs a bounded amount of memory: beyond that its backlog is dropped, and when it reads again it is told the job's
 //! state anew.
 
+use super::follower::{Follower, RECORD_BYTES};
 use super::links::LinkId;
 use dc_model::cluster::client::RecordBytes;
 use dc_model::{JobUuid, Record};
 use dcsched_core::cluster::{JobId, NodeId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Decisions that a follower is sent before it says that it has taken some.
-pub const AHEAD_MAX: u64 = 65_536;
-/// Bytes of decisions that wait for one follower; then they are dropped.
-const BACKLOG_BYTES_MAX: usize = 4 << 20;
-/// Bytes of one batch.
-const BATCH_BYTES: usize = 1 << 20;
-/// What a record takes beside its payload, in bytes.
-const RECORD_BYTES: usize = 48;
 /// The newest decisions of a job that are kept for who comes back.
 const HISTORY_MAX: usize = 1024;
 const HISTORY_BYTES_MAX: usize = 256 << 10;
-
-/// One follower of one job.
-#[derive(Debug)]
-pub struct Follower {
-    /// The job's name in files.
-    pub uuid: JobUuid,
-    /// It may be asked to merge.
-    pub may_merge: bool,
-    /// The last decision that it was sent.
-    sent: u64,
-    /// The last decision that it says it has.
-    taken: u64,
-    waiting: VecDeque<RecordBytes>,
-    waiting_bytes: usize,
-    /// The last decision on disk, and what of that it knows.
-    durable: u64,
-    durable_told: u64,
-    /// Its backlog was dropped: it is to be told the state.
-    pub wants_state: bool,
-    /// Told last, of all.
-    ended: Option<u8>,
-}
-
-/// A batch for a follower.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Batch {
-    /// The number of the first one.
-    pub first_seq: u64,
-    /// Decisions.
-    pub records: Vec<RecordBytes>,
-    /// On disk are all up to this.
-    pub durable_seq: u64,
-}
-
-impl Follower {
-    /// One that has all up to `have`.
-    #[must_use]
-    pub fn new(uuid: JobUuid, may_merge: bool, have: u64) -> Self {
-        Self {
-            uuid,
-            may_merge,
-            sent: have,
-            taken: have,
-            waiting: VecDeque::new(),
-            waiting_bytes: 0,
-            durable: 0,
-            durable_told: 0,
-            wants_state: false,
-            ended: None,
-        }
-    }
-
-    fn push(&mut self, record: &RecordBytes) {
-        if self.wants_state {
-            return;
-        }
-        self.waiting_bytes += record.payload.len() + RECORD_BYTES;
-        self.waiting.push_back(record.clone());
-        if self.waiting_bytes > BACKLOG_BYTES_MAX {
-            self.drop_backlog();
-        }
-    }
-
-    fn drop_backlog(&mut self) {
-        (self.waiting, self.waiting_bytes, self.wants_state) = (VecDeque::new(), 0, true);
-    }
-
-    /// Whether it has taken enough to be sent more.
-    #[must_use]
-    pub fn has_credit(&self) -> bool {
-        self.sent.saturating_sub(self.taken) < AHEAD_MAX
-    }
-
-    /// It has been told the state after this decision.
-    pub fn on_state(&mut self, seq: u64) {
-        (self.sent, self.taken, self.wants_state) = (seq, seq, false);
-        self.durable_told = 0;
-    }
-
-    /// It has taken all up to this one.
-    pub fn on_window(&mut self, seq: u64) {
-        // No more than it was sent, whatever it says.
-        self.taken = self.taken.max(seq.min(self.sent));
-    }
-
-    /// The next batch, if there is something to tell and it takes it.
-    pub fn next_batch(&mut self) -> Option<Batch> {
-        if self.wants_state {
-            return None;
-        }
-        let mut records = Vec::new();
-        let mut bytes = 0;
-        let first_seq = self.sent + 1;
-        while self.has_credit() && bytes < BATCH_BYTES {
-            let Some(record) = self.waiting.pop_front() else { break };
-            let its_bytes = record.payload.len() + RECORD_BYTES;
-            self.waiting_bytes -= its_bytes;
-            bytes += its_bytes;
-            self.sent += 1;
-            records.push(record);
-        }
-        if records.is_empty() && self.durable <= self.durable_told {
-            return None;
-        }
-        self.durable_told = self.durable;
-        Some(Batch { first_seq, records, durable_seq: self.durable })
-    }
-
-    /// A batch without decisions, so that it hears that the scheduler lives.
-    #[must_use]
-    pub fn sign_of_life(&self) -> Batch {
-        Batch { first_seq: self.sent + 1, records: Vec::new(), durable_seq: self.durable_told }
-    }
-
-    /// The job's status, once it has been told everything before it.
-    #[must_use]
-    pub fn take_ended(&mut self) -> Option<u8> {
-        if self.wants_state || !self.waiting.is_empty() { None } else { self.ended.take() }
-    }
-}
 
 #[derive(Debug, Default)]
 struct Followed {
@@ -239,7 +113,8 @@ impl Followers {
                 follower.push(record);
             });
         } else {
-            follower.on_state(seq);
+            let ready_at = follower.ready_at;
+            follower.on_state(seq, ready_at);
         }
         // What was decided before this scheduler ran is on disk.
         let is_all_durable = followed.last == 0;

@@ -14,8 +14,10 @@ use tracing::{info, warn};
 /// A snapshot is made when so many bytes of records would have to be replayed; more, where the state itself is larger.
 const SNAPSHOT_TAIL_BYTES: u64 = 16 << 20;
 
-/// From so many bytes of decisions that the store has not taken on, nobody is heard.
-const BACKED_UP_BYTES: usize = 4 << 20;
+/// From so many bytes of decisions that the store has not taken on, commands are not heard.
+const HOLD_COMMANDS_BYTES: usize = 4 << 20;
+/// And from here on nodes are not either. Before that their leases go on, however long the disk takes.
+const HOLD_ALL_BYTES: usize = 64 << 20;
 
 /// One record on its way into the store.
 #[derive(Debug)]
@@ -24,6 +26,17 @@ struct Waiting {
     payload: Vec<u8>,
     /// The decision that is complete with it.
     completes: Option<u64>,
+}
+
+/// Who is not heard for a while, because the disk does not keep up.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Holds {
+    /// All are.
+    Nobody,
+    /// Commands.
+    Commands,
+    /// Nodes too.
+    All,
 }
 
 /// What has changed.
@@ -142,10 +155,21 @@ impl Journal {
         Ok(())
     }
 
-    /// Whether so much waits that nobody is to be heard before some of it is written.
+    /// Who is not to be heard before some of what waits is written.
     #[must_use]
-    pub fn is_backed_up(&self) -> bool {
-        self.waiting_bytes > BACKED_UP_BYTES || self.is_exhausted
+    pub fn holds(&self) -> Holds {
+        match self.waiting_bytes {
+            HOLD_ALL_BYTES.. => Holds::All,
+            HOLD_COMMANDS_BYTES.. => Holds::Commands,
+            _ if self.is_exhausted => Holds::Commands,
+            _ => Holds::Nobody,
+        }
+    }
+
+    /// Whether nothing new is taken for want of space.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// Whether a new job of so many bytes can be written now without waiting behind others.

@@ -2,6 +2,7 @@
 //! at again.
 
 use super::authority::Party;
+use super::journal::Holds;
 use super::poller::{Interest, Poller};
 use dc_link::{Conn, SendError};
 use dc_model::cluster::node::Incarnation;
@@ -96,6 +97,16 @@ impl Link {
         match self.side {
             Side::Node(node, _) => Some(node),
             _ => None,
+        }
+    }
+
+    /// Whether it is not heard now.
+    #[must_use]
+    pub fn is_held(&self, holds: Holds) -> bool {
+        match holds {
+            Holds::Nobody => false,
+            Holds::Commands => self.side == Side::Client,
+            Holds::All => true,
         }
     }
 
@@ -238,9 +249,9 @@ impl Links {
         Some(id)
     }
 
-    /// Writes what can be written, and tells the poller what is waited for, of those that were looked at. `holds`: nothing
-    /// is read of anybody. Gives those that failed or are done.
-    pub fn settle(&mut self, poller: &Poller, holds: bool, now_ns: u64) -> Vec<(LinkId, Option<String>)> {
+    /// Writes what can be written, and tells the poller what is waited for, of those that were looked at; nothing
+    /// is read of whom the journal holds. Gives those that failed or are done.
+    pub fn settle(&mut self, poller: &Poller, holds: Holds, now_ns: u64) -> Vec<(LinkId, Option<String>)> {
         let mut ended = Vec::new();
         for id in std::mem::take(&mut self.touched) {
             let Some(link) = self.all.get_mut(&id) else { continue };
@@ -256,7 +267,7 @@ impl Links {
                 ended.push((id, None));
                 continue;
             }
-            let read = link.conn.want_read() && !holds && link.parked.is_none();
+            let read = link.conn.want_read() && link.parked.is_none() && !link.is_held(holds);
             let interest = Interest { read, write: link.conn.want_write() };
             if interest != link.interest && poller.change(&link.conn, id, interest).is_ok() {
                 link.interest = interest;

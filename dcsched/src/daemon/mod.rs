@@ -4,10 +4,13 @@
 //! `turn` is the loop; `nodes` and `clients` take what the two kinds of processes say; `perform` does what the core asks
 //! for; `journal` is the store in the core's numbers; `authority` says who may do what.
 
+mod arrivals;
+mod attach;
 mod authority;
 mod clients;
 mod clock;
 mod doors;
+mod follower;
 mod followers;
 mod journal;
 mod known;
@@ -146,10 +149,9 @@ pub struct Daemon {
     /// Links whose submissions wait for room in the journal.
     parked: VecDeque<LinkId>,
     actions: Vec<Action>,
-    /// No connection is taken before this, after descriptors ran out.
-    accept_after: u64,
-    doors_open: bool,
+    lines: arrivals::Lines,
     life_due: u64,
+    recheck_due: u64,
     own_uid: u32,
 }
 

@@ -109,7 +109,9 @@ impl Daemon {
         // A repeated one is known to who follows the job.
         let newest = self.passed_on.get(&(job, node, starter)).copied().unwrap_or(0);
         let is_new = seq == 0 || seq > newest;
-        if seq > newest && self.core.job_by_uuid(job).is_some() {
+        let id = self.core.job_by_uuid(job);
+        let goes_on = id.and_then(|id| self.core.job(id)).is_some_and(|view| view.status().is_none());
+        if seq > newest && goes_on {
             self.passed_on.insert((job, node, starter), seq);
         }
         let is_for_people = !matches!(report, FromStarter::Ready { .. } | FromStarter::Grouped { .. });

@@ -95,7 +95,8 @@ fn raise_descriptors(settings: &Settings) {
     if soft < hard {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
-    let wanted = settings.caps.connections_max as u64 * 2;
+    // Besides: the journal, listeners, files that are read.
+    let wanted = (settings.caps.connections_max as u64).saturating_add(100);
     if hard < wanted {
         warn!(
             "{hard} descriptors are all this process may have: fewer than {} connections can be open (ulimit -n)",
@@ -130,16 +131,6 @@ pub fn open(options: Options) -> Result<Daemon, Failed> {
     let journal = Journal::new(store, last_record, snapshot_bytes);
     let doors = Doors::open(&settings, settings::cluster_id(cluster)).map_err(Failed::Begin)?;
     let poller = Poller::new().map_err(system)?;
-    info!(
-        %cluster,
-        epoch,
-        jobs = core.jobs().count(),
-        nodes = core.nodes().count(),
-        read_ms,
-        "dcsched {} runs: state {}",
-        env!("CARGO_PKG_VERSION"),
-        settings.state.display()
-    );
     let mut daemon = Daemon {
         options,
         config,
@@ -169,15 +160,25 @@ pub fn open(options: Options) -> Result<Daemon, Failed> {
         doomed: Vec::new(),
         parked: VecDeque::new(),
         actions: Vec::new(),
-        accept_after: 0,
-        doors_open: false,
+        lines: super::arrivals::Lines::default(),
         life_due: 0,
+        recheck_due: 0,
         own_uid: nix::unistd::geteuid().as_raw(),
         settings,
     };
     daemon.step(dcsched_core::cluster::Event::Begin)?;
     daemon.known.count(&daemon.core);
-    daemon.open_doors()?;
+    info!(
+        %cluster,
+        epoch,
+        jobs = daemon.core.jobs_unended(),
+        nodes = daemon.core.nodes().count(),
+        read_ms,
+        "dcsched {} runs: state {}",
+        env!("CARGO_PKG_VERSION"),
+        daemon.settings.state.display()
+    );
+    daemon.begin_waiting()?;
     daemon.tell_doors();
     Ok(daemon)
 }

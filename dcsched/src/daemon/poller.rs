@@ -37,6 +37,8 @@ pub struct Ready {
     pub read: bool,
     /// It can be written to, or has failed.
     pub write: bool,
+    /// It has ended both ways, or failed: that is told whatever is waited for.
+    pub ended: bool,
 }
 
 /// The set of descriptors.
@@ -93,6 +95,7 @@ impl Poller {
             token: event.data(),
             read: event.events().intersects(EpollFlags::EPOLLIN | ended),
             write: event.events().intersects(EpollFlags::EPOLLOUT | EpollFlags::EPOLLERR),
+            ended: event.events().intersects(ended),
         }));
         Ok(())
     }

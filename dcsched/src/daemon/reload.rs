@@ -51,16 +51,20 @@ impl Daemon {
             Ok(false) => {}
             Ok(true) => {
                 tls.admit();
-                let peers = tls.peers.peers();
-                lines.push(format!("the peers file has {} keys", peers.iter().count()));
-                let today = UnixSeconds::now();
-                for id in self.links.ids() {
-                    let checked =
-                        self.links.get_mut(id).map(|link| link.conn.session().recheck(&peers, today));
-                    if let Some(Err(error)) = checked {
-                        self.doom(id, error.to_string());
-                    }
-                }
+                lines.push(format!("the peers file has {} keys", tls.peers.peers().iter().count()));
+                self.recheck_links();
+            }
+        }
+    }
+
+    /// Closes connections whose keys are not accepted any more, or are another's now.
+    pub(super) fn recheck_links(&mut self) {
+        let Some(tls) = &self.doors.tls else { return };
+        let (peers, today) = (tls.peers.peers(), UnixSeconds::now());
+        for id in self.links.ids() {
+            let checked = self.links.get_mut(id).map(|link| link.conn.session().recheck(&peers, today));
+            if let Some(Err(error)) = checked {
+                self.doom(id, error.to_string());
             }
         }
     }

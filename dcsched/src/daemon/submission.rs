@@ -45,7 +45,7 @@ pub fn spec_of(_wants: &Wants, record: &JobRecord) -> JobSpec {
     dcsched_brief::spec(record, no_topology())
 }
 
-/// Checks a submission, and gives the job's name with it; what is refused is said in one line.
+/// Checks a submission (`is_known`: whether a job of that name is there already), and gives the job's name with it; what is refused is said in one line.
 ///
 /// # Errors
 /// The line.
@@ -55,6 +55,7 @@ pub fn check(
     key: [u8; 16],
     wants: Box<Wants>,
     bytes: Vec<u8>,
+    is_known: impl FnOnce(JobUuid) -> bool,
 ) -> Result<(Submission, String), String> {
     if bytes.len() > limits.bytes_max {
         return Err(format!(
@@ -67,7 +68,8 @@ pub fn check(
     let record =
         dc_spool::job::decode(&bytes).map_err(|error| format!("the job record cannot be read: {error}"))?;
     let subtasks = u64::from(record.subtasks.len());
-    if subtasks > limits.subtasks_left {
+    // One that was taken already is answered as it was, whatever there is by now.
+    if subtasks > limits.subtasks_left && !is_known(record.uuid) {
         return Err(format!(
             "the job has {subtasks} subtasks, and {} more are taken now (scheduler.subtasks_max in dc.toml)",
             limits.subtasks_left

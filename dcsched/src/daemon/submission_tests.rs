@@ -42,7 +42,7 @@ fn wants() -> Box<Wants> {
 
 fn checked(record: &JobRecord, wants: Box<Wants>) -> Result<(Submission, String), String> {
     let limits = Limits { bytes_max: 1 << 20, subtasks_left: 10 };
-    check(limits, 1000, [1; 16], wants, dc_spool::job::encode(record))
+    check(limits, 1000, [1; 16], wants, dc_spool::job::encode(record), |_| false)
 }
 
 #[test]
@@ -72,8 +72,16 @@ fn bad_ones_are_refused_in_one_line() {
     let limits = Limits { bytes_max: 1 << 20, subtasks_left: 10 };
     let mut bytes = dc_spool::job::encode(&record());
     bytes[70] ^= 1;
-    let why = check(limits, 1, [0; 16], wants(), bytes).unwrap_err();
+    let why = check(limits, 1, [0; 16], wants(), bytes, |_| false).unwrap_err();
     assert!(why.contains("cannot be read"), "{why}");
+}
+
+#[test]
+fn one_that_was_taken_is_not_refused_for_want_of_room() {
+    let limits = Limits { bytes_max: 1 << 20, subtasks_left: 0 };
+    let bytes = dc_spool::job::encode(&record());
+    assert!(check(limits, 1, [0; 16], wants(), bytes.clone(), |_| true).is_ok());
+    assert!(check(limits, 1, [0; 16], wants(), bytes, |_| false).is_err());
 }
 
 #[test]
@@ -82,8 +90,8 @@ fn what_is_taken_can_be_opened() {
     let mut big = record();
     big.env = (0..80).map(|_| vec![b'x'; 100 << 10]).collect();
     let limits = Limits { bytes_max: 15 << 20, subtasks_left: 10 };
-    let why = check(limits, 1, [0; 16], wants(), dc_spool::job::encode(&big)).unwrap_err();
+    let why = check(limits, 1, [0; 16], wants(), dc_spool::job::encode(&big), |_| false).unwrap_err();
     assert!(why.contains("sent to nodes"), "{why}");
     big.env.truncate(70);
-    assert!(check(limits, 1, [0; 16], wants(), dc_spool::job::encode(&big)).is_ok());
+    assert!(check(limits, 1, [0; 16], wants(), dc_spool::job::encode(&big), |_| false).is_ok());
 }

@@ -1,7 +1,7 @@
 //! What followers are told at the end of a turn: decisions in batches, the state anew to one that was too far behind,
 //! the rows of nodes that changed, and now and then that the scheduler lives.
 
-use super::followers::Batch;
+use super::follower::Batch;
 use super::links::LinkId;
 use super::{Daemon, clock};
 use dc_model::JobUuid;
@@ -32,6 +32,10 @@ impl Daemon {
             }
             let Some(follower) = self.followers.get_mut(link, job) else { return };
             let uuid = follower.uuid;
+            if follower.ready_at > self.durable {
+                self.congested.insert((link, job));
+                return;
+            }
             if follower.wants_state {
                 if !follower.has_credit() {
                     return;
@@ -42,8 +46,9 @@ impl Daemon {
                     self.doom(link, "it is too far behind in a job whose state is too long to be sent again");
                     return;
                 }
+                let ready_at = self.core.seq();
                 if let Some(follower) = self.followers.get_mut(link, job) {
-                    follower.on_state(seq);
+                    follower.on_state(seq, ready_at);
                 }
                 continue;
             }

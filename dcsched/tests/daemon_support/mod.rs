@@ -186,19 +186,27 @@ impl Talk {
     pub fn connect_as(socket: &Path, version: u16) -> Result<Self, String> {
         let (stream, credentials) =
             dial_local(socket, &LocalPolicy::Own).map_err(|error| error.to_string())?;
+        let session = Session::local(credentials, Self::settings(version), 0);
+        Self::up(Conn::new(Socket::Unix(stream), session))
+    }
+
+    pub fn settings(version: u16) -> Settings {
         let rule = |kind: &(u8, &str, usize)| Rule {
             kind: kind.0,
             from: Parties::of(&[Party::Local, Party::Scheduler]),
             body_bytes_max: kind.2,
         };
         let rules: Vec<_> = TO_CLIENT.iter().chain(TO_NODE).map(rule).collect();
-        let settings = Settings {
+        Settings {
             outbox_bytes_max: 20 << 20,
             idle_ns: 600_000_000_000,
             ..Settings::new(version, Arc::new(Rules::new(&rules).unwrap()))
-        };
-        let session = Session::local(credentials, settings, 0);
-        let mut talk = Self { conn: Conn::new(Socket::Unix(stream), session), began: Instant::now() };
+        }
+    }
+
+    /// Waits until both sides know each other.
+    pub fn up(conn: Conn) -> Result<Self, String> {
+        let mut talk = Self { conn, began: Instant::now() };
         let until = Instant::now() + DEADLINE;
         while !talk.conn.session().is_up() {
             talk.go_on(until)?;
@@ -278,7 +286,11 @@ pub struct Client {
 
 impl Client {
     pub fn connect(socket: &Path) -> Result<Self, String> {
-        Ok(Self { talk: Talk::connect(socket)?, request: 0 })
+        Talk::connect(socket).map(Self::over)
+    }
+
+    pub fn over(talk: Talk) -> Self {
+        Self { talk, request: 0 }
     }
 
     pub fn number(&mut self) -> u64 {
@@ -433,8 +445,15 @@ impl Node {
         register: Register,
         running: &[(JobUuid, u64, Vec<Held>)],
     ) -> Result<Self, String> {
+        Self::try_over(Talk::connect(socket)?, register, running)
+    }
+
+    pub fn try_over(
+        talk: Talk,
+        register: Register,
+        running: &[(JobUuid, u64, Vec<Held>)],
+    ) -> Result<Self, String> {
         let name = register.name.clone();
-        let talk = Talk::connect(socket)?;
         let mut node = Self { talk, name, number: 0, lease_ms: 0, beats: 0, seq: 0 };
         node.send(&FromNode::Register(Box::new(register)))?;
         for (job, starter, held) in running {
@@ -510,11 +529,17 @@ impl Node {
         let (mut done, mut last, mut acknowledged) = (0, 0, 0);
         let mut beaten = Instant::now();
         while done < count || acknowledged < last {
-            if beaten.elapsed() > Duration::from_millis(300) {
-                self.beat()?;
-                beaten = Instant::now();
-            }
-            for told in self.told()? {
+            let beat_at = beaten + Duration::from_millis(300);
+            let (kind, body) = match self.talk.receive(beat_at) {
+                Ok(message) => message,
+                Err(_) if Instant::now() >= beat_at => {
+                    self.beat()?;
+                    beaten = Instant::now();
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            for told in self.take(kind, &body) {
                 match told {
                     Told::Launch(job, launch) => {
                         last = self.run(job, &launch)?;
