@@ -12,7 +12,7 @@ use std::path::PathBuf;
     about = "Runs a program over the pieces of a large computation, so that every core finishes at the same moment",
     after_help = "Pages: dcrun(1), dc-tutorial(7), dc-kernel(7), dc-mpi(7).",
     override_usage = "dcrun [OPTIONS] [--] KERNEL [ARGS]...\n       dcrun --plan [OPTIONS] [KERNEL [ARGS]...]\n       \
-                      dcrun --resume DIR [OPTIONS]\n       dcrun --report DIR [--json[=FILE]]",
+                      dcrun --resume DIR [OPTIONS]\n       dcrun --report DIR [--json[=FILE]]\n       dcrun --attach JOB [OPTIONS]",
     disable_version_flag = true,
     disable_help_flag = true
 )]
@@ -100,6 +100,46 @@ pub struct Cli {
     /// Print split, placement and prediction, and run nothing
     #[arg(long, help_heading = "Placement")]
     pub plan: bool,
+
+    /// Nodes at once: a number, or at least and at most, as in 2-4
+    #[arg(short = 'N', long, value_name = "NODES", help_heading = "Cluster")]
+    pub nodes: Option<String>,
+
+    /// Ranks a node, at most [also: --ppn]
+    #[arg(long, alias = "ppn", value_name = "N", allow_negative_numbers = true, help_heading = "Cluster")]
+    pub ntasks_per_node: Option<String>,
+
+    /// Only these nodes, such as n[001-008,12]
+    #[arg(short = 'w', long, value_name = "HOSTS", help_heading = "Cluster")]
+    pub nodelist: Option<String>,
+
+    /// Not these nodes
+    #[arg(short = 'x', long, value_name = "HOSTS", help_heading = "Cluster")]
+    pub exclude: Option<String>,
+
+    /// Nobody else's ranks on the job's nodes
+    #[arg(long, help_heading = "Cluster")]
+    pub exclusive: bool,
+
+    /// Give each node a copy of this file; may be repeated
+    #[arg(long, value_name = "FILE", help_heading = "Cluster")]
+    pub bcast: Vec<PathBuf>,
+
+    /// Leave as soon as the scheduler has the job
+    #[arg(long, help_heading = "Cluster")]
+    pub detach: bool,
+
+    /// Follow a job that the scheduler has
+    #[arg(long, value_name = "JOB", help_heading = "Cluster")]
+    pub attach: Option<String>,
+
+    /// The scheduler: HOST:PORT or the path of its socket [default: DC_SCHED, dc.toml]
+    #[arg(long, value_name = "ADDR", conflicts_with = "local", help_heading = "Cluster")]
+    pub sched: Option<String>,
+
+    /// Run on this machine, whatever scheduler there is
+    #[arg(long, help_heading = "Cluster")]
+    pub local: bool,
 
     /// Standard output to files, with standard error unless -e is given; none: nowhere
     #[arg(short = 'o', long, value_name = "PATTERN", help_heading = "Output")]

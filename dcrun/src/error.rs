@@ -1,5 +1,6 @@
 //! What ends dcrun before a job runs, with its exit status.
 
+use crate::cluster::ClusterError;
 use crate::request::RequestError;
 use crate::setup::SetupError;
 use dc_model::exit;
@@ -12,6 +13,9 @@ pub enum Error {
     /// The command line.
     #[error(transparent)]
     Request(#[from] RequestError),
+    /// The scheduler.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// What it asks for, or the surroundings.
     #[error(transparent)]
     Setup(#[from] SetupError),
@@ -23,6 +27,7 @@ impl Error {
     pub fn status(&self) -> u8 {
         match self {
             Self::Request(_) => exit::DC_ERROR,
+            Self::Cluster(error) => error.status(),
             Self::Setup(error) => error.status(),
         }
     }

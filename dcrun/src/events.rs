@@ -79,6 +79,9 @@ pub enum Event<'a> {
         epoch: u64,
         /// Subtasks that earlier runs completed.
         completed: u64,
+        /// Its number in its cluster.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
     },
     /// An attempt runs.
     Started {

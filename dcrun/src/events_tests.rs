@@ -78,7 +78,7 @@ fn a_run() {
     let from = Some(Restart { attempt: dc_model::Attempt(1), step: 40 }.into());
     let cases = [
         (
-            Event::Job { spool: "/s", uuid: "u", pid: 5, epoch: 2, completed: 7 },
+            Event::Job { spool: "/s", uuid: "u", pid: 5, epoch: 2, completed: 7, id: None },
             "\"job\",\"spool\":\"/s\",\"uuid\":\"u\",\"pid\":5,\"epoch\":2,\"completed\":7",
         ),
         (

@@ -1,6 +1,7 @@
 //! dcrun: runs a kernel over many subtasks on this machine. What happens, in order, is all that stands here.
 
 mod cli;
+mod cluster;
 mod console;
 mod error;
 mod events;
@@ -23,7 +24,7 @@ use cli::Cli;
 use console::Events;
 use dc_model::exit;
 use error::Error;
-use request::{Request, Task, Verbosity, View};
+use request::{Request, RequestError, Task, Verbosity, View};
 use run::Run;
 
 use setup::{Machine, Ready, Resumption, SetupError, Surroundings};
@@ -57,7 +58,8 @@ fn try_main(began: Instant) -> Result<u8, Error> {
     };
     trace::maybe_start();
     let at = at?;
-    let Request { mut view, task } = Request::check(cli, at.var("DC_GRACE"), at.var(error::EXIT_ERROR))?;
+    let Request { mut view, sched, task } =
+        Request::check(cli, at.var("DC_GRACE"), at.var(error::EXIT_ERROR))?;
     if let Task::Plan(job) = &task {
         signals.give_back().map_err(|e| SetupError::system("give signals back")(e.into()))?;
         return plan(job, &view, &at, &mut machine);
@@ -70,6 +72,18 @@ fn try_main(began: Instant) -> Result<u8, Error> {
         let lines = setup::mpi_list(kernel.as_deref(), &at)?;
         return write_lines(&lines);
     }
+    let task = match elsewhere(task, &sched, &at)? {
+        Elsewhere::No(task) => task,
+        Elsewhere::Yes(task, target) => {
+            let events = open_events(&view, &at)?;
+            let asked = cluster::Asked { target, view, events, at: &at, signals, began };
+            return match task {
+                Task::Run { job, spool } => cluster::submit(asked, &job, spool.as_deref()),
+                Task::Attach(which) => cluster::attach_to(asked, which, None),
+                _ => Ok(exit::OK),
+            };
+        }
+    };
     machine.must_be_here()?;
     let events = open_events(&view, &at)?;
     dcd::sweep::become_subreaper().map_err(SetupError::system("become the parent of orphans"))?;
@@ -79,9 +93,37 @@ fn try_main(began: Instant) -> Result<u8, Error> {
             Resumption::Ready(ready) => *ready,
             Resumption::Succeeded { name } => return Ok(tell_succeeded(&name, &view)),
         },
-        Task::Plan(_) | Task::Report { .. } | Task::MpiList { .. } => return Ok(exit::OK),
+        Task::Plan(_) | Task::Report { .. } | Task::MpiList { .. } | Task::Attach(_) => return Ok(exit::OK),
     };
     run(ready, view, events, signals, began)
+}
+
+/// Where a task is done.
+enum Elsewhere {
+    /// Here.
+    No(Task),
+    /// By a scheduler.
+    Yes(Task, cluster::Target),
+}
+
+/// Whether a scheduler does it; what makes no sense without one is refused, or said.
+fn elsewhere(mut task: Task, sched: &request::Sched, at: &Surroundings) -> Result<Elsewhere, Error> {
+    if !matches!(task, Task::Run { .. } | Task::Attach(_)) {
+        return Ok(Elsewhere::No(task));
+    }
+    match (cluster::Target::find(sched, at)?, &mut task) {
+        (Some(target), _) => return Ok(Elsewhere::Yes(task, target)),
+        (None, Task::Attach(_)) => return Err(RequestError::NeedsScheduler { option: "--attach" }.into()),
+        (None, Task::Run { job, .. }) => request::on_one_machine(job, &host())?,
+        (None, _) => {}
+    }
+    Ok(Elsewhere::No(task))
+}
+
+/// This machine's name.
+fn host() -> String {
+    nix::unistd::gethostname()
+        .map_or_else(|_| "localhost".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 /// clap's words; its statuses are dc's.

@@ -7,7 +7,7 @@ mod tally;
 mod tell;
 
 pub use pulse::Pulse;
-pub use sight::{Here, Lane};
+pub use sight::{Here, Lane, Sight};
 pub use tally::Tally;
 pub use tell::{Ending, Verdict, is_stopping};
 
@@ -46,6 +46,12 @@ pub struct Front {
     pub own_status: Option<(u8, Rank)>,
     /// Why standard output cannot be written, once it cannot.
     pub stdout_failed: Option<StopReason>,
+}
+
+/// When ranks are warned, counted from the start of the run.
+pub fn warning_ns(view: &View) -> Option<u64> {
+    let limit_ns = u64::try_from(view.time_limit?.as_nanos()).unwrap_or(u64::MAX);
+    Some(limit_ns.saturating_sub(view.warning?.before_ms.saturating_mul(1_000_000)))
 }
 
 /// What a front is made of.

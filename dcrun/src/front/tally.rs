@@ -53,6 +53,11 @@ impl Tally {
         }
     }
 
+    /// Counts anew: the job was taken over as it stands.
+    pub fn restart(&mut self, spec: &JobSpec, durable: &Durable) {
+        *self = Self::new(spec, durable, self.slots);
+    }
+
     /// A rank runs.
     pub fn on_started(&mut self, subtask: SubtaskId, now_ns: u64) {
         self.started_ns.insert(subtask, now_ns);

@@ -80,7 +80,23 @@ impl Front {
             ));
         }
         let uuid = self.record.uuid.to_string();
-        self.event(|| Event::Job { spool, uuid: &uuid, pid: std::process::id(), epoch, completed });
+        self.event(|| Event::Job { spool, uuid: &uuid, pid: std::process::id(), epoch, completed, id: None });
+    }
+
+    /// A job is followed that a scheduler has.
+    pub fn tell_follow(&self, id: u64, place: &str) {
+        self.tell_detail(|| {
+            format!("job {id}: {} ({}), of the scheduler at {place}", self.record.name, self.record.uuid)
+        });
+        let uuid = self.record.uuid.to_string();
+        self.event(|| Event::Job {
+            spool: "",
+            uuid: &uuid,
+            pid: std::process::id(),
+            epoch: 1,
+            completed: self.tally.done,
+            id: Some(id),
+        });
     }
 
     /// An attempt runs.

@@ -69,6 +69,12 @@ impl Leash {
         })
     }
 
+    /// Whether nothing starts any more.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.state(|state| matches!(state, State::Stopped(_)))
+    }
+
     /// The process of the command that runs.
     #[must_use]
     pub fn pid(&self) -> Option<Pid> {

@@ -217,6 +217,74 @@ pub enum RequestError {
         /// Its value.
         given: String,
     },
+    /// `-N` in no known form.
+    #[error("-N {}: give a number of nodes, or at least and at most, as in 2-4; ranks a node are --ntasks-per-node", given.escape_debug())]
+    Nodes {
+        /// Its value.
+        given: String,
+    },
+    /// A list of hosts that is none.
+    #[error("{option} {}: {why}", given.escape_debug())]
+    Hosts {
+        /// The option.
+        option: &'static str,
+        /// Its value.
+        given: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// mpirun's `-x NAME=VALUE`.
+    #[error("-x {}: -x leaves nodes out, as in srun; ranks get the whole environment, set the variable before dcrun", given.escape_debug())]
+    ExportForExclude {
+        /// Its value.
+        given: String,
+    },
+    /// A job that is neither a number nor a uuid.
+    #[error("--attach {}: give a job's number, as dcqueue shows it, or its uuid", given.escape_debug())]
+    WhichJob {
+        /// Its value.
+        given: String,
+    },
+    /// Anything else beside --attach.
+    #[error(
+        "{option} has no meaning with --attach: the job goes on as it was submitted; give --json, -l, -q or -v only"
+    )]
+    MeaninglessWithAttach {
+        /// The option.
+        option: &'static str,
+    },
+    /// What needs a scheduler, and there is none.
+    #[error("{option} needs a scheduler, and none is named: set DC_SCHED, give --sched, or write a dc.toml")]
+    NeedsScheduler {
+        /// The option.
+        option: &'static str,
+    },
+    /// More nodes than one.
+    #[error("-N {min}: there is one node here, this machine; ranks are -n, ranks a node --ntasks-per-node")]
+    OneNode {
+        /// So many are wanted.
+        min: u32,
+    },
+    /// A list of hosts that leaves this machine out.
+    #[error(
+        "{option}: this job runs on this machine alone, {host}, which the list leaves out; name a scheduler to run elsewhere"
+    )]
+    NotThisHost {
+        /// The option.
+        option: &'static str,
+        /// This machine.
+        host: String,
+    },
+    /// More ranks than may be on the one node.
+    #[error(
+        "--ntasks-per-node {per_node}: {ranks} ranks (-n) do not go on one node then; leave one of the two out"
+    )]
+    PerNode {
+        /// So many may be on a node.
+        per_node: u32,
+        /// So many are wanted.
+        ranks: u32,
+    },
     /// Anything else beside a report.
     #[error("{option} has no meaning with --report, which runs nothing; give --json, -q or -v only")]
     MeaninglessWithReport {

@@ -3,15 +3,18 @@
 mod error;
 mod failure;
 mod merge;
+mod nodes;
 mod placement;
 mod streams;
 
 pub use error::RequestError;
 pub use failure::check_warning;
 pub use merge::Merge;
+pub use nodes::{Nodes, Sched, on_one_machine};
 pub use placement::Memory;
 
 use crate::cli::Cli;
+use dc_model::cluster::client::WhichJob;
 use dc_model::domain::{Meaning, SIDE_MAX};
 use dc_model::{Bind, Distribution, MpiFamily, RestartOn};
 use dc_spool::job::{JobOptions, StreamOptions, Warning};
@@ -36,6 +39,8 @@ pub const GRACE_S_MAX: u64 = 86_400;
 pub struct Request {
     /// How dcrun behaves towards its user; may be given anew at each resume.
     pub view: View,
+    /// Who decides where ranks run.
+    pub sched: Sched,
     /// What is to be done.
     pub task: Task,
 }
@@ -96,6 +101,8 @@ pub enum Task {
         /// The kernel, where one is given.
         kernel: Option<OsString>,
     },
+    /// Follow a job that a scheduler has.
+    Attach(WhichJob),
     /// Go on with a job.
     Resume {
         /// Its directory.
@@ -156,6 +163,8 @@ pub struct NewJob {
     pub compat_env: bool,
     /// How an MPI kernel is launched.
     pub mpi: Mpi,
+    /// What is asked of a cluster.
+    pub nodes: Nodes,
 }
 
 /// Where the subtasks come from.
@@ -223,7 +232,12 @@ impl Request {
     pub fn check(cli: Cli, grace: Option<&OsStr>, exit_error: Option<&OsStr>) -> Result<Self, RequestError> {
         failure::check_exit_error(exit_error)?;
         let view = view(&cli, grace)?;
+        let sched = nodes::sched(&cli);
         let task = match (&cli.report, &cli.resume) {
+            _ if cli.attach.is_some() => {
+                nodes::check_attach(&cli)?;
+                Task::Attach(nodes::which(cli.attach.as_deref().unwrap_or_default())?)
+            }
             (Some(spool), _) => {
                 check_report(&cli)?;
                 Task::Report { spool: spool.clone() }
@@ -237,7 +251,7 @@ impl Request {
                 new_task(cli)?
             }
         };
-        Ok(Self { view, task })
+        Ok(Self { view, sched, task })
     }
 }
 
@@ -338,6 +352,13 @@ fn fixed(cli: &Cli) -> impl Iterator<Item = (&'static str, bool)> {
         ("--oversubscribe", cli.oversubscribe),
         ("--compat-env", cli.compat_env),
         ("--mpi", cli.mpi.is_some()),
+        ("-N", cli.nodes.is_some()),
+        ("--ntasks-per-node", cli.ntasks_per_node.is_some()),
+        ("-w", cli.nodelist.is_some()),
+        ("-x", cli.exclude.is_some()),
+        ("--exclusive", cli.exclusive),
+        ("--bcast", !cli.bcast.is_empty()),
+        ("--detach", cli.detach),
     ]
     .into_iter()
 }
@@ -369,6 +390,7 @@ fn new_task(cli: Cli) -> Result<Task, RequestError> {
     let merges = cli.merge.iter().map(|given| merge::of(given)).collect::<Result<Vec<_>, _>>()?;
     let streams = streams::streams(&cli, &merges)?;
     let keep_going = failure::keep_going(&cli)?;
+    let nodes = nodes::nodes(&cli)?;
     let work = match (cli.domain, cli.subtasks) {
         (Some(given), _) => {
             let (meaning, file) = domain(given)?;
@@ -383,6 +405,7 @@ fn new_task(cli: Cli) -> Result<Task, RequestError> {
     }
     let (bind, bind_verbose) = placement::bind(cli.bind.as_deref())?;
     let job = NewJob {
+        nodes,
         kernel: cli.kernel,
         ranks,
         cores,

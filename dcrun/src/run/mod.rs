@@ -13,7 +13,7 @@ pub mod starter;
 mod window;
 
 use crate::console;
-use crate::front::{Front, Here, Parts, Tally};
+use crate::front::{Front, Here, Parts, Tally, warning_ns};
 use crate::input::Input;
 use crate::mailbox::{LOOK_AGAIN, Mailbox};
 use crate::merge::{self, exec};
@@ -156,7 +156,7 @@ impl Run {
         let told = mailbox.clone();
         let slots_at_once = plan::slots(job.spec());
         let tally = Tally::new(job.spec(), job.durable(), slots_at_once);
-        let (warning_ns, time_limit) = (passing::warning_ns(&view), view.time_limit);
+        let (warning_ns, time_limit) = (warning_ns(&view), view.time_limit);
         let parts = Parts { record, view, events, began, tally, account, has_costs };
         let front = Front::start(parts, move |what| told.push(Notice::Console(what)))?;
         front.console.attach(crew.output);

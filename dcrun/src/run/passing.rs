@@ -4,7 +4,6 @@
 use super::Run;
 use crate::events::Event;
 use crate::front::is_stopping;
-use crate::request::View;
 use crate::show::{amount, failure};
 use crate::signals::stop_self;
 use dc_model::wire::ToStarter;
@@ -14,12 +13,6 @@ use std::os::fd::AsFd;
 
 /// How long the starter may take to read that all are to be held, before dcrun stops all the same.
 const HOLD_PATIENCE_MS: u16 = 1000;
-
-/// When ranks are warned, counted from the start of the run.
-pub fn warning_ns(view: &View) -> Option<u64> {
-    let limit_ns = u64::try_from(view.time_limit?.as_nanos()).unwrap_or(u64::MAX);
-    Some(limit_ns.saturating_sub(view.warning?.before_ms.saturating_mul(1_000_000)))
-}
 
 impl Run {
     /// Ranks get what dcrun was sent.

@@ -126,6 +126,49 @@ pub enum SetupError {
         /// Where to ask for fewer.
         remedy: &'static str,
     },
+    /// A node that the scheduler does not know.
+    #[error("{option}: there is no node {}; dcinfo lists the nodes", name.escape_debug())]
+    NoSuchNode {
+        /// The option.
+        option: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// No node is left.
+    #[error(
+        "no node may run this job: the scheduler has none yet, or -w and -x leave none; dcinfo lists the nodes"
+    )]
+    NoNodes,
+    /// More nodes than there are.
+    #[error("-N {min}: there are {nodes} nodes for this job; ranks a node are --ntasks-per-node, ranks -n")]
+    TooFewNodes {
+        /// So many are wanted.
+        min: u32,
+        /// So many there are.
+        nodes: usize,
+    },
+    /// More cores than any node has.
+    #[error("{what} needs {}, and no node for this job has more than {most}; ask for fewer with -c", counted(u64::from(*cores), "core", "cores"))]
+    NodeCores {
+        /// What asks.
+        what: String,
+        /// For so many.
+        cores: u32,
+        /// The largest node has so many.
+        most: u32,
+    },
+    /// More memory than any node has.
+    #[error(
+        "{what} needs {wanted} of memory, and no node for this job has more than {most}; ask for less with --mem"
+    )]
+    NodeMemory {
+        /// What asks.
+        what: String,
+        /// For so much.
+        wanted: String,
+        /// The node with the most has so much.
+        most: String,
+    },
     /// Something that can never run on this machine.
     #[error(transparent)]
     Fit(#[from] FitError),

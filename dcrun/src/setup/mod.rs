@@ -1,6 +1,7 @@
 //! From a checked command line to a job that can run: its subtasks, its directory, its starter.
 
 mod claim;
+mod elsewhere;
 mod environment;
 mod error;
 mod fit;
@@ -18,11 +19,13 @@ mod stdin;
 mod work;
 
 pub use claim::Claimed;
+pub use elsewhere::{Submission, elsewhere};
 pub use error::SetupError;
 pub use machine::{Crew, Machine};
 pub use new::{new, plan_only};
 pub use past::read_account;
-pub use resume::{Resumption, resume};
+pub use place_of_files::default_directory;
+pub use resume::{Resumption, domain_again, resume};
 
 use crate::report::Account;
 use crate::request::{Verbosity, View};

@@ -219,19 +219,19 @@ fn of_gang(job: &NewJob, machine: &mut Machine) -> Result<NewJob, SetupError> {
     Ok(job)
 }
 
-fn find_kernel(job: &NewJob, at: &Surroundings) -> Result<PathBuf, SetupError> {
+pub(super) fn find_kernel(job: &NewJob, at: &Surroundings) -> Result<PathBuf, SetupError> {
     let name = job.kernel.first().map_or(OsStr::new(""), |name| name.as_os_str());
     Ok(kernel::find(name, at.var("PATH"), &at.cwd)?)
 }
 
-fn rank_directory(job: &NewJob, at: &Surroundings) -> Result<PathBuf, SetupError> {
+pub(super) fn rank_directory(job: &NewJob, at: &Surroundings) -> Result<PathBuf, SetupError> {
     let Some(directory) = &job.chdir else { return Ok(at.cwd.clone()) };
     let path = at.cwd.join(directory);
     let checked = std::fs::read_dir(&path).map(drop).and_then(|()| std::fs::canonicalize(&path));
     checked.map_err(|source| SetupError::Directory { path, source })
 }
 
-fn merge_targets(
+pub(super) fn merge_targets(
     job: &NewJob,
     view: &View,
     at: &Surroundings,
@@ -240,7 +240,7 @@ fn merge_targets(
     targets.collect()
 }
 
-fn environment(job: &NewJob, cwd: &Path, at: &Surroundings) -> Environment {
+pub(super) fn environment(job: &NewJob, cwd: &Path, at: &Surroundings) -> Environment {
     let mut environment = strip(at.vars.iter().cloned());
     if job.compat_env {
         // Kept with the job's environment, so that a resume gives it again.
@@ -278,11 +278,16 @@ fn inherited(environment: &Environment, topology: &dc_model::Topology) -> Vec<St
     lines
 }
 
-fn var(name: &OsStr, value: &OsStr) -> Vec<u8> {
+pub(super) fn var(name: &OsStr, value: &OsStr) -> Vec<u8> {
     [name.as_bytes(), b"=", value.as_bytes()].concat()
 }
 
-fn options(job: &NewJob, view: &View, ranks: u32, merges: Vec<dc_spool::job::MergeTarget>) -> JobOptions {
+pub(super) fn options(
+    job: &NewJob,
+    view: &View,
+    ranks: u32,
+    merges: Vec<dc_spool::job::MergeTarget>,
+) -> JobOptions {
     JobOptions {
         ranks,
         cores: job.cores,
@@ -303,7 +308,7 @@ fn options(job: &NewJob, view: &View, ranks: u32, merges: Vec<dc_spool::job::Mer
     }
 }
 
-fn uuid() -> Result<JobUuid, SetupError> {
+pub(super) fn uuid() -> Result<JobUuid, SetupError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes)
         .map_err(|e| SetupError::System { what: "draw a job's number", source: std::io::Error::other(e) })?;

@@ -123,6 +123,14 @@ fn check_kernel(record: &mut JobRecord, force: bool) -> Result<(), SetupError> {
     Err(SetupError::KernelChanged { path })
 }
 
+/// The domain of a job that was submitted before, as it was then.
+///
+/// # Errors
+/// When it has changed, or cannot be read.
+pub fn domain_again(record: &JobRecord) -> Result<Option<Domain>, SetupError> {
+    check_domain(record, false)
+}
+
 /// The domain again, where results are put onto its grid. A forced other one must still have the same shape.
 fn check_domain(record: &JobRecord, force: bool) -> Result<Option<Domain>, SetupError> {
     let Some(identity) = &record.domain else { return Ok(None) };

@@ -4,6 +4,7 @@
 pub mod cluster;
 pub mod commands;
 pub mod events;
+pub mod fake_scheduler;
 pub mod fixtures;
 pub mod hosts;
 pub mod ledger;

@@ -1,0 +1,43 @@
+//! What a follower wants of nodes: output and input of a job's ranks, and results. How nodes are spoken to is behind it.
+
+use dc_model::cluster::NodeRow;
+use dc_model::wire::OutputAt;
+use dc_model::{Attempt, JobUuid, SubtaskId};
+use dc_spool::files::Dir;
+use std::os::unix::net::UnixStream;
+use thiserror::Error;
+
+/// Why a node does not give what is asked for.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum Unreached {
+    /// It has nothing of this job, or nothing more: all was given.
+    #[error("it has nothing of this job")]
+    Gone,
+    /// It cannot be reached, or says no; a moment later it may be otherwise.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// The way to nodes. Calls may block for as long as connecting takes.
+pub trait Reach: Send + Sync {
+    /// The streams of a job's ranks there. On the socket come frames as a serving starter sends them on its output
+    /// connection (first [`dc_model::wire::FromStarter::OutputFrom`]), and wishes for input; what is sent back are pieces
+    /// of input and acknowledgements. Its end is the end of the job there, or of the way: asking again tells.
+    ///
+    /// # Errors
+    /// [`Unreached`].
+    fn streams(&self, node: &NodeRow, job: JobUuid, have: Option<OutputAt>) -> Result<UnixStream, Unreached>;
+
+    /// Brings a result into `results`, whole and under its own name. What is there already is not brought again.
+    ///
+    /// # Errors
+    /// [`Unreached`]; nothing is left under its name then.
+    fn result(
+        &self,
+        node: &NodeRow,
+        job: JobUuid,
+        subtask: SubtaskId,
+        attempt: Attempt,
+        results: &Dir,
+    ) -> Result<(), Unreached>;
+}
