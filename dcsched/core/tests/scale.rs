@@ -30,12 +30,17 @@ fn part(number: u32) -> PartSpec {
     }
 }
 
+fn of_cluster(needs: Vec<Need>, ranks: u32) -> JobSpec {
+    let none = Topology { host: String::new(), cores: Vec::new(), numa: Vec::new() };
+    JobSpec { topology: none, releases: true, ..JobSpec::plain(needs, ranks) }
+}
+
 fn run(name: &str, need: impl Fn(u64) -> Need) {
     let before = resident_bytes();
     let needs: Vec<Need> = (0..SUBTASKS).map(need).collect();
-    let none = Topology { host: String::new(), cores: Vec::new(), numa: Vec::new() };
-    let mut job =
-        Job::new(JobSpec { topology: none, releases: true, ..JobSpec::plain(needs, NODES * CORES) });
+    let begun = Instant::now();
+    let mut job = Job::new(of_cluster(needs, NODES * CORES));
+    println!("{name}: made in {:.0} ms", begun.elapsed().as_secs_f64() * 1000.0);
     let queued = resident_bytes() - before;
     println!("{name}: {} bytes a queued subtask, needs included", queued / SUBTASKS);
 
@@ -100,4 +105,14 @@ fn a_million_subtasks() {
     run("one core each", |n| Need { cells: sizes(n), cores: 1, mem_bytes: 0 });
     run("1 to 8 cores", |n| Need { cells: sizes(n), cores: 1 << (n % 4), mem_bytes: 0 });
     run("with memory", |n| Need { cells: sizes(n), cores: 1, mem_bytes: (n % 8) << 27 });
+}
+
+#[test]
+#[ignore = "a figure, and no promise"]
+fn ten_thousand_jobs() {
+    let before = resident_bytes();
+    let need = |n: u64| Need { cells: 1000 + n, cores: 1, mem_bytes: 0 };
+    let job = |_| Job::new(of_cluster((0..100).map(need).collect(), 100));
+    let jobs: Vec<Job> = (0..10_000).map(job).collect();
+    println!("{} bytes a job of a hundred subtasks", (resident_bytes() - before) / jobs.len() as u64);
 }

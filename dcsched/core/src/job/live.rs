@@ -67,11 +67,9 @@ impl Live {
             merge_failed: None,
             starter_losses: 0,
         };
-        for (id, entry) in durable.entries.iter().enumerate() {
-            if entry.phase == Phase::Waiting {
-                live.wait(spec, SubtaskId(id as u32));
-            }
-        }
+        let entries = (0..).map(SubtaskId).zip(&durable.entries);
+        let waiting = entries.filter(|(_, entry)| entry.phase == Phase::Waiting);
+        live.queue.wait_all(spec, waiting.map(|(subtask, _)| subtask));
         live
     }
 

@@ -73,6 +73,17 @@ impl Queue {
         }
     }
 
+    /// Puts all of these into the queue, while it is empty.
+    pub fn wait_all(&mut self, spec: &JobSpec, subtasks: impl Iterator<Item = SubtaskId>) {
+        let mut places: Vec<u32> = Vec::new();
+        for subtask in subtasks {
+            places.push(self.place_in_order[subtask.index()]);
+            self.cores += cores_of(spec, subtask);
+        }
+        let class_of = &self.class_of;
+        self.waiting.fill(&places, |place| class_of.get(place as usize).copied().unwrap_or(0));
+    }
+
     /// The next subtask to be granted, if fewer than the window are; or one of a class of which too few are.
     #[must_use]
     pub fn next_to_grant(&self) -> Option<SubtaskId> {

@@ -25,6 +25,18 @@ impl Ready {
         self.all.insert(place)
     }
 
+    /// All of these places at once, which is faster and smaller than one by one; before there are any.
+    pub fn fill(&mut self, places: &[u32], class_of: impl Fn(u32) -> u32) {
+        self.all = places.iter().copied().collect();
+        let mut by_class = vec![Vec::new(); self.classes.len()];
+        for place in places.iter().filter(|_| !self.classes.is_empty()) {
+            if let Some(of_class) = by_class.get_mut(class_of(*place) as usize) {
+                of_class.push(*place);
+            }
+        }
+        self.classes = by_class.into_iter().map(BTreeSet::from_iter).collect();
+    }
+
     /// Takes a place out; `false` when it was not there.
     pub fn remove(&mut self, place: u32, class: u32) -> bool {
         if let Some(class) = self.classes.get_mut(class as usize) {
