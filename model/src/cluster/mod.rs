@@ -1,19 +1,21 @@
 //! What the processes of a cluster say to each other: dcd and dcsched ([`node`]), commands and dcsched ([`client`]).
-//! Data between nodes and commands never passes through dcsched; its messages are dcd's own.
+//! Data between nodes and commands never passes through dcsched; its messages are dcd's own ([`peer`]).
 //!
 //! A message is a kind (u8) and a body, little-endian, in a frame of dc-link's. Which side may send which kind, and how
-//! long its body may be, is in the tables [`node::FROM_NODE`], [`node::TO_NODE`], [`client::FROM_CLIENT`] and
-//! [`client::TO_CLIENT`]. Both sides say [`VERSION`] in dc-link's greeting; another one is refused there.
+//! long its body may be, is in the tables [`node::FROM_NODE`], [`node::TO_NODE`], [`client::FROM_CLIENT`],
+//! [`client::TO_CLIENT`], [`peer::FROM_PEER`] and [`peer::TO_PEER`]. Both sides say [`VERSION`] in dc-link's greeting; another one is refused there.
 
 pub mod client;
 mod lists;
 pub mod node;
+pub mod peer;
 mod record;
 mod rows;
 mod wants;
 
 pub use client::{FromClient, ToClient};
 pub use node::{FromNode, ToNode};
+pub use peer::{FromPeer, ToPeer};
 pub use record::ClusterRecord;
 pub use rows::{JobRow, NodeRow, NodeState, SubtaskRow};
 pub use wants::{NodeWants, Wants};

@@ -2,7 +2,9 @@
 
 use super::client::{FROM_CLIENT, RecordBytes, TO_CLIENT, WhichJob};
 use super::node::{FROM_NODE, Held, Incarnation, KillMode, LimitModes, Register, TO_NODE};
+use super::peer::{FROM_PEER, TO_PEER};
 use super::*;
+use crate::wire::{FromStarter, InputThen, Output, OutputAt, ToStarter};
 use crate::{Attempt, CpuSet, JobUuid, Rank, Restart, SubtaskId, Topology};
 
 const JOB: JobUuid = JobUuid([7; 16]);
@@ -143,6 +145,46 @@ fn to_client() -> Vec<ToClient> {
     ]
 }
 
+fn from_peer() -> Vec<FromPeer> {
+    let input = ToStarter::Input {
+        subtask: SubtaskId(1),
+        attempt: Attempt(2),
+        at: 3,
+        bytes: vec![4, 5],
+        then: InputThen::End,
+    };
+    vec![
+        FromPeer::Attach { job: JOB, have: Some(OutputAt { starter_inc: 1, offset: 2 }) },
+        FromPeer::Taken { at: OutputAt { starter_inc: 1, offset: 2 } },
+        FromPeer::Input(Box::new(input)),
+        FromPeer::Alive,
+    ]
+}
+
+fn to_peer() -> Vec<ToPeer> {
+    let (subtask, attempt) = (SubtaskId(1), Attempt(2));
+    let frame =
+        Output { subtask, attempt, rank: Rank(3), stderr: true, last: false, bytes: b"line\n".to_vec() };
+    vec![
+        ToPeer::From(OutputAt { starter_inc: 1, offset: 2 }),
+        ToPeer::Output { end: 4, frame },
+        ToPeer::WantInput(FromStarter::WantInput { subtask, attempt, at: 5, room: 6 }),
+        ToPeer::Ended { starter_inc: 1 },
+        ToPeer::Refused { text: "no".into() },
+        ToPeer::Alive,
+    ]
+}
+
+#[test]
+fn a_peer_sends_nothing_but_input_as_input() {
+    let mut bytes = Vec::new();
+    ToStarter::KillAll.encode(&mut bytes);
+    assert!(FromPeer::decode(0x82, &bytes).is_err());
+    bytes.clear();
+    FromStarter::Notice { text: "x".into() }.encode(&mut bytes);
+    assert!(ToPeer::decode(0x92, &bytes).is_err());
+}
+
 fn check<M: PartialEq + std::fmt::Debug>(
     all: &[M],
     table: &[Kind],
@@ -173,6 +215,8 @@ fn every_message_is_what_it_was() {
     check(&to_node(), TO_NODE, |m| (m.kind(), m.body()), ToNode::decode);
     check(&from_client(), FROM_CLIENT, |m| (m.kind(), m.body()), FromClient::decode);
     check(&to_client(), TO_CLIENT, |m| (m.kind(), m.body()), ToClient::decode);
+    check(&from_peer(), FROM_PEER, |m| (m.kind(), m.body()), FromPeer::decode);
+    check(&to_peer(), TO_PEER, |m| (m.kind(), m.body()), ToPeer::decode);
 }
 
 /// The bytes of version 1: a change here is a change of the version.
@@ -187,6 +231,8 @@ fn the_bytes_are_these() {
     to_node().iter().for_each(|m| text += &hex(m.kind(), m.body()));
     from_client().iter().for_each(|m| text += &hex(m.kind(), m.body()));
     to_client().iter().for_each(|m| text += &hex(m.kind(), m.body()));
+    from_peer().iter().for_each(|m| text += &hex(m.kind(), m.body()));
+    to_peer().iter().for_each(|m| text += &hex(m.kind(), m.body()));
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cluster/golden.hex");
     if std::env::var_os("DC_REWRITE").is_some() {
         std::fs::write(path, &text).expect("the file can be written");
