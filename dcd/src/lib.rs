@@ -11,6 +11,7 @@ pub mod label;
 pub mod launch;
 pub mod limits;
 pub mod memory_limit;
+pub mod peer;
 pub mod process;
 pub mod shim;
 pub mod spawn;

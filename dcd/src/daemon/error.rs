@@ -35,13 +35,8 @@ pub enum DaemonError {
         name: String,
     },
     /// The peer port.
-    #[error("cannot listen at {at}: {source}; choose another peer port, or stop who has it")]
-    Listen {
-        /// Where.
-        at: std::net::SocketAddr,
-        /// Why not.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Port(#[from] crate::peer::PortError),
     /// The jobs' directories.
     #[error("cannot look at the jobs in {path}: {source}")]
     Jobs {

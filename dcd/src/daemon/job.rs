@@ -1,6 +1,5 @@
 //! One job on this node: its directory and its starter. States and what follows from what are in docs/node-states.md; here
 //! is the table in code. What has to be done beside is returned as [`Want`]s.
-#![allow(dead_code)] // Streams come with the peer port.
 
 use super::acts::Burial;
 use super::orders;
@@ -136,12 +135,6 @@ impl Job {
             wants: BTreeMap::new(),
             is_untold: true,
         }
-    }
-
-    /// Its directory.
-    #[must_use]
-    pub fn dir(&self) -> &std::path::Path {
-        &self.dir
     }
 
     /// Ranks that run.

@@ -5,21 +5,26 @@
 
 mod acts;
 mod backoff;
-mod clock;
+pub(crate) mod clock;
 mod error;
 mod facts;
 mod job;
 mod lease;
+mod mailbox;
 mod orders;
 mod settings;
 mod state_dir;
+mod streams;
 mod turn;
 mod uplink;
 mod works;
 
 pub use error::DaemonError;
+pub(crate) use mailbox::Mailbox;
 pub use settings::{PeerPort, SchedulerAt, Settings};
 pub use state_dir::{StateDir, StateError};
+pub(crate) use streams::PeerAsk;
+pub use streams::PeerAsks;
 pub use turn::Ending;
 
 use crate::starters::{self, Life};
@@ -35,6 +40,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use streams::Streams;
 use tracing::{info, warn};
 use uplink::{Identities, Uplink};
 use works::Works;
@@ -46,6 +52,8 @@ enum Answer {
     Opened { job: JobUuid, opened: Result<u64, String> },
     /// What a starter left is gone, or not.
     Buried { job: JobUuid, did_remove: bool, buried: Result<Vec<PathBuf>, String> },
+    /// Of a peer's connection.
+    Peer(PeerAsk),
     /// A host's addresses.
     LookedUp(Result<Vec<SocketAddr>, String>),
 }
@@ -92,6 +100,9 @@ pub struct Daemon {
     /// Those to be opened when what they had here is over.
     reopen: BTreeMap<JobUuid, Open>,
     works: Works<Answer>,
+    streams: Streams,
+    /// Where the peer port is reached.
+    address: String,
     signals: SignalFd,
     /// Starters begun by this run of dcd.
     starters: u64,
@@ -149,11 +160,14 @@ impl Daemon {
             jobs: BTreeMap::new(),
             reopen: BTreeMap::new(),
             works,
+            streams: Streams::default(),
+            address: String::new(),
             signals,
             starters: 0,
             done: 0,
             last_lost: None,
         };
+        daemon.address = daemon.open_port()?;
         daemon.find_starters()?;
         Ok(daemon)
     }

@@ -214,7 +214,8 @@ impl Daemon {
                     debug!(%who, "dcsched is reached");
                     self.talk = Talk::Registered;
                     self.lease.on_register(now);
-                    let register = self.facts.register(&self.settings, "", self.state.epoch_seen());
+                    let register =
+                        self.facts.register(&self.settings, &self.address, self.state.epoch_seen());
                     self.send(&FromNode::Register(Box::new(register)), now);
                 }
                 UpEvent::Message(message) => {
@@ -378,6 +379,7 @@ impl Daemon {
                 Answer::Buried { job, did_remove, buried } => {
                     self.with_job(job, now, |job, wants| job.on_buried(buried, did_remove, now, wants));
                 }
+                Answer::Peer(ask) => self.on_peer(ask),
                 Answer::LookedUp(found) => {
                     let mut events = Vec::new();
                     self.uplink.on_looked_up(found, self.identities.as_ref(), now, &mut events);
@@ -411,7 +413,7 @@ impl Daemon {
                 }),
                 Want::Log(line) => warn!(job = %uuid, "{}", plain(&line)),
                 Want::Done => self.done += 1,
-                Want::Input(_) => {}
+                Want::Input(want) => self.streams.want(uuid, want),
                 Want::Renew => self.lose("begun anew: a connection to a starter was lost".to_owned(), now),
             }
         }

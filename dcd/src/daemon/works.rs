@@ -1,6 +1,5 @@
 //! What may block, beside the loop: a few threads that take one act after another, and a bell that wakes the loop when one
 //! has an answer. Threads are made when they are needed.
-#![allow(dead_code)] // Streams come with the peer port.
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::collections::VecDeque;

@@ -327,6 +327,11 @@ impl Talk {
     /// Closes a job, acknowledging what comes.
     pub fn close(&mut self, job: JobUuid, remove: bool) {
         self.send(&ToNode::Close { job, remove });
+        self.closed(job);
+    }
+
+    /// Acknowledges what comes until the job is closed, as was asked for.
+    pub fn closed(&mut self, job: JobUuid) {
         loop {
             match self.next() {
                 FromNode::Closed { job: closed, asked } if closed == job => return assert!(asked),
