@@ -12,6 +12,7 @@ pub mod launch;
 pub mod limits;
 pub mod memory_limit;
 pub mod peer;
+pub mod privileged;
 pub mod process;
 pub mod shim;
 pub mod spawn;

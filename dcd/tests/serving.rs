@@ -11,7 +11,6 @@ use harness::{DEADLINE, proc, shell};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
 
 fn attempt(subtask: u32, attempt: u32, script: &str) -> dc_model::wire::Launch {
     dc_model::wire::Launch { attempt: Attempt(attempt), ..shell(subtask, script) }
@@ -323,12 +322,16 @@ fn nothing_is_launched_while_too_much_waits() {
     let mut job = Served::start();
     // A zero byte makes no process, and a report.
     let nothing = |subtask| dc_model::wire::Launch { args: vec![b"\0".to_vec()], ..shell(subtask, "") };
-    let (many, chunk) = (32 << 10, 1 << 10);
+    let (many, chunk) = (31 << 10, 1 << 10);
     for first in (0..many).step_by(chunk) {
         for subtask in first..first + chunk {
             job.launch(nothing(10 + subtask as u32));
         }
         assert!(matches!(job.ended(10 + (first + chunk - 1) as u32, 1).1, Outcome::NotLaunched { .. }));
+    }
+    // So many that it is full in any case, whatever else it had to tell.
+    for subtask in many..many + chunk {
+        job.launch(nothing(10 + subtask as u32));
     }
     job.run(0, "exit 3");
     job.run(1, "exit 4");

@@ -11,7 +11,7 @@ use std::time::Duration;
 fn main() -> std::io::Result<()> {
     let words: Vec<_> = std::env::args().collect();
     let dir = Path::new(&words[2]);
-    let lifetime_ms = words.get(3).and_then(|word| word.parse().ok()).unwrap_or(30_000);
+    let lifetime_ms = words.get(4).and_then(|word| word.parse().ok()).unwrap_or(30_000);
     let mut seen = String::new();
     for word in &words {
         let _ = writeln!(seen, "arg {word}");

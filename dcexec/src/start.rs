@@ -23,6 +23,8 @@ use std::os::unix::ffi::OsStrExt;
 
 /// The starter's; a rank's is the job's own.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+/// The starter's option before the milliseconds of its first lease.
+const FIRST_LEASE: &str = "--first-lease-ms";
 /// How the system protects a process when memory is short.
 const OOM: &str = "/proc/self/oom_score_adj";
 
@@ -44,10 +46,16 @@ pub fn start(
         .map_err(Refused::by(Stage::Descriptors, "/dev/null"))?;
     let directory = config.jobs.join(request.job_text());
     let lease = request.first_lease_ms.to_string();
-    let words = ["dc-starter".as_ref(), "serve".as_ref(), directory.as_os_str(), lease.as_ref()];
+    let first = [
+        "dc-starter".as_ref(),
+        "serve".as_ref(),
+        directory.as_os_str(),
+        FIRST_LEASE.as_ref(),
+        lease.as_ref(),
+    ];
     let argv: Vec<_> =
-        words.into_iter().map(word).take(if request.first_lease_ms == 0 { 3 } else { 4 }).collect();
-    let environment = environment(request, user);
+        first.into_iter().map(word).take(if request.first_lease_ms == 0 { 3 } else { 5 }).collect();
+    let environment = environment(request, user, directory.as_os_str());
 
     surroundings()?;
     if let Some(groups) = groups {
@@ -87,7 +95,7 @@ pub fn open_starter(config: &Config) -> Result<OwnedFd, Refused> {
 }
 
 /// Built from nothing. The job's own variables travel to the starter, which sets them at the last exec.
-fn environment(request: &Request, user: &Account) -> Vec<CString> {
+fn environment(request: &Request, user: &Account, directory: &OsStr) -> Vec<CString> {
     let entry = |name: &str, value: &OsStr| {
         word(OsStr::from_bytes(&[name.as_bytes(), b"=", value.as_bytes()].concat()))
     };
@@ -98,6 +106,7 @@ fn environment(request: &Request, user: &Account) -> Vec<CString> {
         entry("LOGNAME", user.name.as_ref()),
         entry("SHELL", user.shell.as_os_str()),
         entry("DC_JOB_UUID", request.job_text().as_ref()),
+        entry("DC_SPOOL", directory),
     ]
 }
 

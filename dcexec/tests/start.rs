@@ -29,7 +29,8 @@ fn it_is_the_user_and_nothing_more() {
     assert_eq!(seen.one("status Umask:"), "0077");
     assert_eq!(seen.one("cwd"), "/");
     let job = start(ANN).job_text();
-    assert_eq!(seen.all("arg "), ["dc-starter", "serve", &format!("/opt/node/jobs/{job}"), "20000"]);
+    let directory = format!("/opt/node/jobs/{job}");
+    assert_eq!(seen.all("arg "), ["dc-starter", "serve", &directory, "--first-lease-ms", "20000"]);
     let dir = fs::metadata(host.job_dir(&start(ANN))).unwrap();
     assert_eq!((dir.uid(), dir.gid(), dir.mode() & 0o7777), (ANN, ANN, 0o700));
     let stat = seen.one("stat ");
@@ -152,6 +153,7 @@ fn nothing_of_the_callers_environment_arrives() {
     assert!(matches!(came.told, Told::Started), "{came:?}");
     let seen = host.seen(&request);
     let job = format!("DC_JOB_UUID={}", request.job_text());
+    let spool = format!("DC_SPOOL=/opt/node/jobs/{}", request.job_text());
     let built = [
         "PATH=/usr/local/bin:/usr/bin:/bin",
         "HOME=/home/ann",
@@ -159,6 +161,7 @@ fn nothing_of_the_callers_environment_arrives() {
         "LOGNAME=ann",
         "SHELL=/bin/dash",
         &job,
+        &spool,
     ];
     assert_eq!(seen.all("env "), built);
 }

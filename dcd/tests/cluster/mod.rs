@@ -47,7 +47,6 @@ pub struct Talk {
     pub grants: bool,
     pub heartbeats: u64,
     came: VecDeque<FromNode>,
-    /// What was taken from the middle of the queue leaves these in front.
     over: Option<String>,
 }
 
@@ -159,7 +158,7 @@ impl Sched {
         }
     }
 
-    /// As [`Sched::accept`], and welcomes it; what it tells until it is settled.
+    /// As [`Sched::accept`], and welcomes it; what it tells until it is settled. Reports are left for later.
     pub fn settle(&mut self, epoch: u32) -> (Talk, Register, Vec<FromNode>) {
         self.settle_with(epoch, 20_000)
     }
@@ -169,10 +168,15 @@ impl Sched {
         talk.lease_ms = lease_ms;
         talk.epoch = epoch;
         talk.welcome();
-        let mut told = Vec::new();
+        let (mut told, mut reports) = (Vec::new(), VecDeque::new());
         loop {
             match talk.next() {
-                FromNode::Settled => return (talk, register, told),
+                FromNode::Settled => {
+                    reports.append(&mut talk.came);
+                    talk.came = reports;
+                    return (talk, register, told);
+                }
+                report @ FromNode::Report { .. } => reports.push_back(report),
                 other => told.push(other),
             }
         }
@@ -465,14 +469,15 @@ impl Node {
                 &format!("listen = \"127.0.0.1:0\"\nkey = {:?}\npeers = {:?}\n", at("node.key"), at("peers"));
         }
         std::fs::write(&config, text).unwrap();
-        Self::run(&config, name, state)
+        let (child, said) = Self::run(&config, name);
+        Self { child, state, config, name: name.to_owned(), said }
     }
 
-    fn run(config: &Path, name: &str, state: PathBuf) -> Self {
+    fn run(config: &Path, name: &str) -> (Child, Arc<Mutex<Vec<String>>>) {
         let mut child = Command::new(env!("CARGO_BIN_EXE_dcd"))
             .args(["run", "--name", name, "--config"])
             .arg(config)
-            .env("DC_STARTER", option_env!("TST").unwrap_or(env!("CARGO_BIN_EXE_dc-starter")))
+            .env("DC_STARTER", env!("CARGO_BIN_EXE_dc-starter"))
             .env("DC_LOG", "debug")
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -486,13 +491,12 @@ impl Node {
                 keeps.lock().unwrap().push(line);
             }
         });
-        Self { child, state, config: config.to_owned(), name: name.to_owned(), said }
+        (child, said)
     }
 
-    /// Another one in its place.
+    /// Another one in the place of one that has ended.
     pub fn again(&mut self) {
-        let fresh = Self::run(&self.config, &self.name, self.state.clone());
-        *self = fresh;
+        (self.child, self.said) = Self::run(&self.config, &self.name);
     }
 
     pub fn pid(&self) -> Pid {

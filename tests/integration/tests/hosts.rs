@@ -247,8 +247,10 @@ fn what_init_is_asked_and_how_it_ends() {
     sleeper.prints("here");
     let pid = sleeper.pid().unwrap();
     until("the exec", || (process::Process::of(pid)?.name == "sleep").then_some(()));
-    let environ = fs::read(format!("/proc/{pid}/environ")).unwrap();
-    assert!(environ.split(|byte| *byte == 0).any(|variable| variable == b"NAME=value"));
+    until("its environment", || {
+        let environ = fs::read(format!("/proc/{pid}/environ")).unwrap();
+        environ.split(|byte| *byte == 0).any(|variable| variable == b"NAME=value").then_some(())
+    });
     assert_eq!(host.called("sleep").len(), 1);
     sleeper.signal(Signal::SIGTERM);
     assert_eq!(sleeper.finish().code, 143);

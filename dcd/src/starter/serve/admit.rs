@@ -42,7 +42,7 @@ impl Starter {
             return false;
         }
         *fence = attempt;
-        if serve.lease.is_over() {
+        if !serve.lease.lets_launch() {
             self.end_unlaunched(launch, SIGKILL as u8);
             return false;
         }

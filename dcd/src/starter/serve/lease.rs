@@ -13,6 +13,8 @@ const STORY_LEASES: u32 = 10;
 /// A story takes no less, however short leases are.
 const STORY_MIN: Duration = Duration::from_secs(1);
 
+const INSTANT_NS_MAX: i64 = 100 * 365 * 24 * 3600 * 1_000_000_000;
+
 words! {
     /// Where the lease stands.
     State {
@@ -76,7 +78,10 @@ pub fn boottime_ns() -> u64 {
 pub struct Lease {
     state: State,
     timer: TimerFd,
-    until_ns: u64,
+    /// The latest that was said; 0 before that.
+    said_ns: u64,
+    /// Where ranks are killed.
+    ends_ns: u64,
     length: Duration,
     watch: Watch,
 }
@@ -89,12 +94,10 @@ impl Lease {
     pub fn await_first(first: Duration) -> nix::Result<Self> {
         let timer =
             TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
-        let until_ns = boottime_ns().saturating_add(nanoseconds(first));
-        let mut lease =
-            Self { state: State::Awaited, timer, until_ns, length: first, watch: Watch::start()? };
+        let ends_ns = boottime_ns().saturating_add(nanoseconds(first));
+        let (state, watch) = (State::Awaited, Watch::start()?);
+        let lease = Self { state, timer, said_ns: 0, ends_ns, length: first, watch };
         lease.set_to_end();
-        // A lease of any length is later than none at all.
-        lease.until_ns = 0;
         Ok(lease)
     }
 
@@ -104,12 +107,16 @@ impl Lease {
         &self.timer
     }
 
-    /// Whether it has run out, and nothing may run. By the clock too: whoever stood still for a while may read an order of
-    /// before the end before it reads that the timer has run out.
+    /// Whether it has run out, and nothing may run.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        let has_passed = self.until_ns > 0 && boottime_ns() >= self.until_ns;
-        has_passed || matches!(self.state, State::Over | State::Ended)
+        matches!(self.state, State::Over | State::Ended)
+    }
+
+    /// Whether something may be launched: the timer may have run out unseen.
+    #[must_use]
+    pub fn lets_launch(&self) -> bool {
+        !self.is_over() && boottime_ns() < self.ends_ns
     }
 
     /// Whether the timer has run out since it was set; it is the event then.
@@ -118,14 +125,15 @@ impl Lease {
         nix::unistd::read(&self.timer, &mut count).is_ok_and(|bytes| bytes == count.len())
     }
 
-    /// Somebody says until when ranks may run; whether that is later than what was known, and still to come.
+    /// Somebody says until when ranks may run; whether that counts: it is later than what was said before, and still to
+    /// come, or the first.
     #[must_use]
     pub fn takes(&mut self, until_ns: u64) -> bool {
         let now_ns = boottime_ns();
-        let is_news = until_ns > self.until_ns && until_ns > now_ns;
+        let is_news = until_ns > self.said_ns && (until_ns > now_ns || self.state == State::Awaited);
         if is_news {
-            self.until_ns = until_ns;
-            self.length = Duration::from_nanos(until_ns - now_ns);
+            (self.said_ns, self.ends_ns) = (until_ns, until_ns);
+            self.length = Duration::from_nanos(until_ns.saturating_sub(now_ns));
         }
         is_news
     }
@@ -138,23 +146,28 @@ impl Lease {
     }
 
     /// The timer runs until the lease's end.
-    pub fn set_to_end(&mut self) {
-        self.set(self.until_ns);
-        self.watch.expect(self.until_ns);
+    pub fn set_to_end(&self) {
+        self.set(self.ends_ns);
+        self.watch.expect(self.ends_ns);
     }
 
     /// The timer runs for as long as the story is told.
-    pub fn set_to_story(&mut self) {
+    pub fn set_to_story(&self) {
         self.watch.rest();
         let story = self.length.saturating_mul(STORY_LEASES).max(STORY_MIN);
         self.set(boottime_ns().saturating_add(nanoseconds(story)));
     }
 
-    fn set(&mut self, until_ns: u64) {
-        let until = TimeSpec::nanoseconds(i64::try_from(until_ns).unwrap_or(i64::MAX));
-        // It fails for what is no time at all, and ours are.
-        let _ = self.timer.set(Expiration::OneShot(until), TimerSetTimeFlags::TFD_TIMER_ABSTIME);
+    fn set(&self, until_ns: u64) {
+        set_timer(&self.timer, until_ns);
     }
+}
+
+/// Sets a timer to an instant, by its own clock. What is more than a hundred years of uptime is as good as never.
+pub fn set_timer(timer: &TimerFd, at_ns: u64) {
+    let at = TimeSpec::nanoseconds(i64::try_from(at_ns).unwrap_or(i64::MAX).min(INSTANT_NS_MAX));
+    // It fails for what is no time at all, and ours are.
+    let _ = timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME);
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

@@ -12,6 +12,7 @@ mod watch;
 pub use begin::main as serve;
 
 use super::Starter;
+use super::attempt::State;
 use super::control::Gone;
 use super::table::Entry;
 use super::{Ending, Taken};
@@ -206,7 +207,13 @@ impl Starter {
     pub(super) fn strike(&mut self) {
         // Whoever has ended by itself by now was not killed.
         self.on_children();
-        for key in self.table.keys() {
+        // Those first that are held: they would go on when whom they follow is killed.
+        let (held, others): (Vec<_>, Vec<_>) = self
+            .table
+            .keys()
+            .into_iter()
+            .partition(|key| self.table.get(*key).is_some_and(|e| e.state == State::Held));
+        for key in held.into_iter().chain(others) {
             self.stop_by(key, SIGKILL as u8);
         }
         // What has left its group is below all the same.

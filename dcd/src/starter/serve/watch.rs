@@ -1,11 +1,10 @@
 //! A thread that looks after the end of the lease beside the loop. Mostly the loop is there in time; where it hangs in a
 //! system call (a file system that does not answer) ranks are killed from here.
 
-use super::lease::boottime_ns;
+use super::lease::{boottime_ns, set_timer};
 use crate::sweep::strike_from_beside;
 use nix::errno::Errno;
-use nix::sys::time::{TimeSpec, TimeValLike};
-use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use nix::sys::timerfd::{ClockId, TimerFd, TimerFlags};
 use nix::unistd::read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,7 +47,7 @@ impl Watch {
     pub fn expect(&self, lease_ends_ns: u64) {
         let at_ns = lease_ends_ns.saturating_add(LOOP_MAX.as_nanos() as u64);
         self.shared.at_ns.store(at_ns, Ordering::Release);
-        self.shared.set(at_ns);
+        set_timer(&self.shared.timer, at_ns);
     }
 
     /// It has seen to it.
@@ -58,11 +57,6 @@ impl Watch {
 }
 
 impl Shared {
-    fn set(&self, at_ns: u64) {
-        let at = TimeSpec::nanoseconds(i64::try_from(at_ns).unwrap_or(i64::MAX));
-        let _ = self.timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME);
-    }
-
     fn run(&self) {
         let mut count = [0; 8];
         loop {

@@ -310,6 +310,8 @@ impl Power {
             self.holder.kill().ok();
             self.holder.wait().ok();
         }
+        // So that what ran there has ended for everybody who asks.
+        self.reports.until(|state| state.is_off.then_some(()));
     }
 }
 
