@@ -204,6 +204,7 @@ fn dcsched_killed_again_and_again() {
     let limit = Duration::from_secs(if is_long() { 1800 } else { 120 });
     let others = cluster.all_end(all.len(), limit);
     assert!(others.is_empty(), "{others:?}");
+    eprintln!("trust: dcsched killed beside {} jobs: {kills} kills", all.len());
     cluster.ledger.is_right();
     let entries = cluster.ledger.entries();
     let ended = entries.iter().filter(|entry| entry.has_ended).map(|entry| (&entry.job, entry.subtask));
