@@ -6,7 +6,7 @@ mod harness;
 use dc_model::wire::{FromStarter, Output, OutputAt, ToStarter};
 use dc_model::{JobUuid, Outcome};
 use dcd::starters::{self, Control, Event, Life, Lost, OutputEvent, OutputReader, Told};
-use harness::served::{EXE, LONG, Served, hello, job_dir, output_event};
+use harness::served::{EXE, Ends, LONG, Served, hello, job_dir, output_event};
 use harness::{DEADLINE, proc, shell};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::BTreeMap;
@@ -336,6 +336,7 @@ fn kill_9_of_who_leads_changes_nothing() {
     let mut random = Random::new();
     let top = tempfile::tempdir().unwrap();
     let (dir, uuid, _) = job_dir(top.path());
+    let _ends = Ends(dir.clone());
     let mut shot = 0;
     let until = Instant::now() + DEADLINE * 5;
     loop {

@@ -6,7 +6,7 @@ mod harness;
 use dc_model::wire::{FromStarter, KnownPhase, Opening, OutputAt, Source, StreamPlan, ToStarter};
 use dc_model::{Attempt, Outcome, SubtaskId};
 use dcd::starters::{self, ConnectError, Control, Event, Life, Lost, OutputEvent, OutputReader};
-use harness::served::{CONTROL, EXE, LONG, Served, job_dir, output_event, output_frame};
+use harness::served::{CONTROL, EXE, Ends, LONG, Served, job_dir, output_event, output_frame};
 use harness::{DEADLINE, proc, shell};
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -270,12 +270,81 @@ fn a_long_path_is_served_too() {
     let top = tempfile::tempdir().unwrap();
     let deep = top.path().join("d".repeat(120)).join("e".repeat(120));
     let (dir, uuid, _) = job_dir(&deep);
+    let _ends = Ends(dir.clone());
     starters::start(Path::new(EXE), uuid, &dir, LONG).unwrap().wait().unwrap();
     let mut control = Control::connect(&dir, None).unwrap();
     control.send(&ToStarter::Close);
     proc::until("its end", || starters::life(&dir).unwrap() == Life::Absent);
 }
 
+/// A connection that another has made, as dc-exec makes it for dcd.
+#[test]
+fn a_connection_may_be_handed_over() {
+    let mut job = Served::start();
+    job.run(0, "echo said; exit 3");
+    let end = job.ended(0, 1);
+    let dial = || UnixStream::connect(job.path(starters::SOCKET)).unwrap().into();
+    let (mut control, mut reader) = (Control::over(dial(), None), OutputReader::over(dial(), None));
+    let frame = loop {
+        let (frame, _) = output_frame(&mut reader);
+        if !frame.bytes.is_empty() {
+            break frame;
+        }
+    };
+    assert_eq!(frame.bytes, b"said\n");
+    let mut seqs = Vec::new();
+    while seqs.last() != Some(&end.0) {
+        control.on_readable();
+        while let Some(event) = control.next_event().unwrap() {
+            if let Event::Report { seq, .. } = event {
+                seqs.push(seq);
+            }
+        }
+    }
+    assert_eq!(seqs[0], 1);
+    assert!(control.take_progress().is_some(), "the file in which ranks say how far they are");
+}
+
+/// A gang is one command: all of it comes once, and a newer one takes its place.
+#[test]
+fn a_gang_is_admitted_once() {
+    let mut job = Served::start();
+    let gang = |n: u32, launcher: &[u8]| {
+        let ranks = (0..2).map(|rank| vec![attempt(rank, n, "exit 0")]).collect();
+        let launcher = launcher.to_vec();
+        let family = dc_model::MpiFamily::Mpich;
+        ToStarter::Gang(Box::new(dc_model::wire::Gang {
+            family,
+            launcher,
+            timeout_ms: 60_000,
+            verbose: false,
+            ranks,
+        }))
+    };
+    // A launcher that brings nobody, and stays.
+    std::fs::write(job.path("launcher"), "#!/bin/sh\necho >> launched\nexec sleep 600\n").unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    let executable = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(job.path("launcher"), executable).unwrap();
+    let launcher = job.path("launcher").into_os_string().into_encoded_bytes();
+    job.send(&gang(1, &launcher));
+    job.send(&gang(1, &launcher));
+    proc::until("the launcher", || job.path("launched").exists());
+    job.send(&gang(2, b"/bin/false"));
+    for rank in 0..2 {
+        assert_eq!((job.ended(rank, 1).1, job.ended(rank, 2).1.success()), (Outcome::Signalled(9), false));
+    }
+    assert_eq!(std::fs::read_to_string(job.path("launched")).unwrap(), "\n");
+    // One half of it is known: nothing of it is done.
+    let mut half = match gang(2, b"/bin/false") {
+        ToStarter::Gang(gang) => *gang,
+        _ => unreachable!(),
+    };
+    half.ranks[1][0].attempt = Attempt(3);
+    job.send(&ToStarter::Gang(Box::new(half)));
+    let (_, outcome, stopped) = job.ended(1, 3);
+    assert_eq!((outcome, stopped), (Outcome::Signalled(9), true));
+}
 #[test]
 fn bye_waits_for_what_is_known_and_close_does_not() {
     let mut job = Served::start();

@@ -116,6 +116,12 @@ impl Wire {
         if uid != owner && uid != 0 {
             return Err(ConnectError::Stranger { dir: name(), uid });
         }
+        Ok(Self::over(socket, first))
+    }
+
+    /// Over a socket that is connected, and sends the first message. It need not be one that never blocks: all calls
+    /// say so themselves.
+    pub(super) fn over(socket: OwnedFd, first: &ToStarter) -> Self {
         let mut wire = Self {
             socket,
             frames: FrameBuffer::default(),
@@ -127,7 +133,7 @@ impl Wire {
         };
         wire.send(first);
         wire.on_writable();
-        Ok(wire)
+        wire
     }
 
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
@@ -135,7 +141,7 @@ impl Wire {
     }
 
     /// Why it is over, when all that came before was taken.
-    pub(super) fn over(&self) -> Option<Lost> {
+    pub(super) fn lost(&self) -> Option<Lost> {
         self.over.clone()
     }
 

@@ -58,6 +58,13 @@ impl Control {
         Ok(Self { wire, told, seen_seq: None })
     }
 
+    /// Over a connection that somebody else has made, who has looked at who is at its other end.
+    #[must_use]
+    pub fn over(socket: OwnedFd, told: Option<Told>) -> Self {
+        let wire = Wire::over(socket, &ToStarter::Open(Opening::Control));
+        Self { wire, told, seen_seq: None }
+    }
+
     /// To be polled.
     #[must_use]
     pub fn as_fd(&self) -> BorrowedFd<'_> {
@@ -67,7 +74,7 @@ impl Control {
     /// Whether it is to be polled for reading.
     #[must_use]
     pub fn want_read(&self) -> bool {
-        self.wire.over().is_none()
+        self.wire.lost().is_none()
     }
 
     /// Whether it is to be polled for writing.
@@ -111,7 +118,7 @@ impl Control {
         loop {
             let message = match self.wire.frames.next_frame() {
                 Ok(Some((kind, body))) => FromStarter::decode(kind, body),
-                Ok(None) => return self.wire.over().map_or(Ok(None), Err),
+                Ok(None) => return self.wire.lost().map_or(Ok(None), Err),
                 Err(e) => Err(e),
             };
             let message = message.map_err(|e| self.wire.end(Lost::Unreadable(e)))?;

@@ -4,7 +4,7 @@
 use super::connect::{ConnectError, Lost, Wire};
 use dc_model::codec::DecodeError;
 use dc_model::wire::{FromStarter, Opening, Output, OutputAt, ToStarter};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 
 /// A frame's length and kind, in bytes.
@@ -43,6 +43,12 @@ impl OutputReader {
         Ok(Self { wire, at: None })
     }
 
+    /// Over a connection that somebody else has made, who has looked at who is at its other end.
+    #[must_use]
+    pub fn over(socket: OwnedFd, have: Option<OutputAt>) -> Self {
+        Self { wire: Wire::over(socket, &ToStarter::Open(Opening::Output { have })), at: None }
+    }
+
     /// To be polled.
     #[must_use]
     pub fn as_fd(&self) -> BorrowedFd<'_> {
@@ -53,7 +59,7 @@ impl OutputReader {
     /// are full.
     #[must_use]
     pub fn want_read(&self) -> bool {
-        self.wire.over().is_none()
+        self.wire.lost().is_none()
     }
 
     /// Whether it is to be polled for writing.
@@ -85,7 +91,7 @@ impl OutputReader {
     pub fn next_event(&mut self) -> Result<Option<OutputEvent>, Lost> {
         let next = match self.wire.frames.next_frame() {
             Ok(Some((kind, body))) => read(&mut self.at, kind, body),
-            Ok(None) => return self.wire.over().map_or(Ok(None), Err),
+            Ok(None) => return self.wire.lost().map_or(Ok(None), Err),
             Err(e) => Err(Lost::Unreadable(e)),
         };
         next.map(Some).map_err(|why| self.wire.end(why))

@@ -236,6 +236,21 @@ impl Served {
     }
 }
 
+/// Ends the starter of a directory, if there is one, whatever became of the test.
+pub struct Ends(pub PathBuf);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        if let Ok(mut control) = Control::connect(&self.0, None) {
+            control.send(&ToStarter::Close);
+            let until = Instant::now() + DEADLINE;
+            while starters::life(&self.0).ok() == Some(Life::Alive) && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+}
+
 impl Drop for Served {
     fn drop(&mut self) {
         if starters::life(&self.dir).ok() == Some(Life::Alive) {
