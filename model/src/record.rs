@@ -82,6 +82,13 @@ pub enum Record {
         /// The result it left, if any.
         result: Option<ResultMeta>,
     },
+    /// Its result was committed, and the only node that has it is lost: it is computed again.
+    ResultLost {
+        /// Which subtask.
+        subtask: SubtaskId,
+        /// Its attempt.
+        attempt: Attempt,
+    },
     /// It failed by itself; this counts against the restarts.
     AttemptFailed {
         /// Which subtask.

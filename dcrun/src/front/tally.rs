@@ -85,6 +85,11 @@ impl Tally {
             Record::GivenUp { subtask, .. } => {
                 self.started_ns.remove(subtask);
             }
+            Record::ResultLost { subtask, .. } => {
+                self.done = self.done.saturating_sub(1);
+                let cells = spec.needs.get(subtask.index()).map_or(0, |need| need.cells);
+                self.cells_done = self.cells_done.saturating_sub(cells);
+            }
             _ => {}
         }
     }

@@ -111,6 +111,10 @@ impl Account {
                 self.lose(*subtask);
             }
             Record::GivenUp { subtask, .. } => self.lose(*subtask),
+            Record::ResultLost { subtask, .. } => {
+                self.with(*subtask, |seen| seen.is_done = false);
+                self.lose(*subtask);
+            }
             _ => {}
         }
     }

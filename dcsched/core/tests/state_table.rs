@@ -52,6 +52,7 @@ fn record(column: &str, phase: Phase, entry: &Entry) -> Record {
         }
         "merging" => Record::Merging,
         "merged" => Record::Merged,
+        "result-lost" => Record::ResultLost { subtask, attempt },
         other => panic!("the document names a record {other:?} that the code does not have"),
     }
 }
@@ -59,7 +60,7 @@ fn record(column: &str, phase: Phase, entry: &Entry) -> Record {
 #[test]
 fn a_subtask_moves_as_the_document_says() {
     let (columns, rows) = table("## A subtask");
-    assert_eq!(columns.len(), 11);
+    assert_eq!(columns.len(), 12);
     let documented: Vec<_> = rows.iter().map(|(phase, _)| phase.as_str()).collect();
     assert_eq!(documented, Phase::ALL.map(Phase::word));
     for ((_, row), phase) in rows.iter().zip(Phase::ALL) {
@@ -117,6 +118,7 @@ fn a_job_moves_as_the_document_says() {
                 "stopping" => Record::Stopping { reason: StopReason::Interrupted },
                 "merging" => Record::Merging,
                 "merged" => Record::Merged,
+                "result-lost" => Record::ResultLost { subtask: SubtaskId(0), attempt: Attempt(1) },
                 "ended" => Record::Ended { status: 3 },
                 other => panic!("the document names a record {other:?} that the code does not have"),
             };

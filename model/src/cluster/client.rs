@@ -23,6 +23,7 @@ pub const FROM_CLIENT: &[Kind] = &[
     (0x49, "explain", 8 << 10),
     (0x4a, "reload", 16),
     (0x4b, "window", 64),
+    (0x4c, "results lost", 8 << 20),
 ];
 
 /// What dcsched may send to a command.
@@ -113,6 +114,13 @@ pub enum FromClient {
         job: JobUuid,
         /// 0: all merged files are in place.
         status: u8,
+    },
+    /// Results that the merge needs are on nodes that are lost: these subtasks are to be computed again.
+    ResultsLost {
+        /// The job.
+        job: JobUuid,
+        /// Them.
+        subtasks: Vec<SubtaskId>,
     },
     /// All nodes.
     ListNodes {
@@ -312,6 +320,7 @@ impl FromClient {
             Self::Explain { .. } => 0x49,
             Self::Reload { .. } => 0x4a,
             Self::Window { .. } => 0x4b,
+            Self::ResultsLost { .. } => 0x4c,
         }
     }
 
@@ -371,6 +380,10 @@ impl FromClient {
                 w.u64(*request);
                 put_text(w, what);
             }
+            Self::ResultsLost { job, subtasks } => {
+                w.raw(&job.0);
+                put_list(w, subtasks, |w, subtask| w.u32(subtask.0));
+            }
             Self::Window { job, seq } => {
                 w.raw(&job.0);
                 w.u64(*seq);
@@ -420,6 +433,10 @@ impl FromClient {
             0x49 => Self::Explain { request: r.u64()?, what: get_text(r, 1024)? },
             0x4a => Self::Reload { request: r.u64()? },
             0x4b => Self::Window { job: JobUuid(r.array()?), seq: r.u64()? },
+            0x4c => Self::ResultsLost {
+                job: JobUuid(r.array()?),
+                subtasks: get_list(r, 4, |r| Ok(SubtaskId(r.u32()?)))?,
+            },
             _ => return Err(DecodeError::Unknown("message")),
         };
         r.end()?;

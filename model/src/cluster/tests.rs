@@ -95,6 +95,7 @@ fn from_client() -> Vec<FromClient> {
         FromClient::Explain { request: 1, what: "2".into() },
         FromClient::Reload { request: 1 },
         FromClient::Window { job: JOB, seq: 2 },
+        FromClient::ResultsLost { job: JOB, subtasks: vec![SubtaskId(3)] },
     ]
 }
 

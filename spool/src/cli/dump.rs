@@ -101,6 +101,9 @@ fn words(record: &Record) -> String {
         Record::GivenUp { subtask, attempt, why } => {
             format!("given up   {}: {}", who(*subtask, *attempt), give_up(*why))
         }
+        Record::ResultLost { subtask, attempt } => {
+            format!("lost       the result of {}", who(*subtask, *attempt))
+        }
         Record::Stopping { reason } => format!("stopping: {}", stop_reason(*reason)),
         Record::Merging => "merging".to_owned(),
         Record::Merged => "merged".to_owned(),
@@ -157,6 +160,7 @@ fn object(seq: u64, record: &Record) -> Value {
             }),
         ),
         Record::GivenUp { why, .. } => ("given-up", json!({ "why": give_up(*why) })),
+        Record::ResultLost { .. } => ("result-lost", json!({})),
         Record::Stopping { reason } => ("stopping", json!({ "reason": stop_reason(*reason) })),
         Record::Merging => ("merging", json!({})),
         Record::Merged => ("merged", json!({})),
@@ -187,6 +191,7 @@ fn attempt_of(record: &Record) -> Option<(SubtaskId, Attempt)> {
         | Record::Done { subtask, attempt, .. }
         | Record::AttemptFailed { subtask, attempt, .. }
         | Record::Measured { subtask, attempt, .. }
+        | Record::ResultLost { subtask, attempt }
         | Record::GivenUp { subtask, attempt, .. } => Some((subtask, attempt)),
         _ => None,
     }

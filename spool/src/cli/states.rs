@@ -110,6 +110,11 @@ impl States {
                 s.failures += 1;
             }),
             Record::GivenUp { subtask, .. } => self.with(subtask, |s| s.state = State::Split),
+            Record::ResultLost { subtask, .. } => {
+                self.job = JobState::Running;
+                self.turn(State::Merging, State::Computed);
+                self.with(subtask, |s| (s.state, s.done) = (State::Split, None));
+            }
             Record::Stopping { .. } => self.job = JobState::Stopping,
             Record::Merging => {
                 self.job = JobState::Merging;

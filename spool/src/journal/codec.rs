@@ -8,7 +8,7 @@ use dc_model::{
 };
 
 /// The type numbers of records and their names, as `docs/spool-format.md` lists them.
-pub const TYPES: [(u16, &str); 14] = [
+pub const TYPES: [(u16, &str); 15] = [
     (EPOCH, "Epoch"),
     (GRANTED, "Granted"),
     (LAUNCHED, "Launched"),
@@ -23,6 +23,7 @@ pub const TYPES: [(u16, &str); 14] = [
     (NODE, "Node"),
     (MEASURED, "Measured"),
     (LAUNCHED_ON, "LaunchedOn"),
+    (RESULT_LOST, "ResultLost"),
 ];
 
 const EPOCH: u16 = 1;
@@ -40,6 +41,7 @@ const NODE: u16 = 80;
 const MEASURED: u16 = 81;
 /// A launch on a node of a cluster; on one machine it is [`LAUNCHED`].
 const LAUNCHED_ON: u16 = 128;
+const RESULT_LOST: u16 = 129;
 
 /// The type number of a record.
 pub(super) fn number(record: &Record) -> u16 {
@@ -58,6 +60,7 @@ pub(super) fn number(record: &Record) -> u16 {
         Record::Ended { .. } => ENDED,
         Record::Node { .. } => NODE,
         Record::Measured { .. } => MEASURED,
+        Record::ResultLost { .. } => RESULT_LOST,
     }
 }
 
@@ -65,7 +68,9 @@ pub(super) fn number(record: &Record) -> u16 {
 pub(super) fn encode(record: &Record, w: &mut Writer) {
     match record {
         Record::Epoch { epoch } => w.u64(*epoch),
-        Record::Granted { subtask, attempt } => who(w, *subtask, *attempt),
+        Record::Granted { subtask, attempt } | Record::ResultLost { subtask, attempt } => {
+            who(w, *subtask, *attempt);
+        }
         Record::Launched { subtask, attempt, rank, cpus, node } => {
             who(w, *subtask, *attempt);
             w.u32(rank.0);
@@ -193,6 +198,9 @@ pub(super) fn decode(number: u16, payload: &[u8]) -> Result<Record, DecodeError>
                 _ => return Err(DecodeError::Unknown("reason of stopping")),
             },
         },
+        RESULT_LOST => {
+            Record::ResultLost { subtask: SubtaskId(r.u32()?), attempt: Attempt(r.u32()?) }
+        }
         MERGING => Record::Merging,
         MERGED => Record::Merged,
         ENDED => Record::Ended { status: r.u8()? },

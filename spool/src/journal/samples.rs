@@ -52,5 +52,6 @@ pub fn records() -> Vec<Record> {
     let cpus = CpuSet::from_iter([0, 70]);
     records.push(Record::Launched { subtask, attempt, rank: Rank(3), cpus, node: 17 });
     records.push(Record::GivenUp { subtask, attempt, why: GiveUp::NodeLost });
+    records.push(Record::ResultLost { subtask, attempt });
     records
 }

@@ -141,6 +141,13 @@ pub enum Event {
         /// Why.
         reason: StopReason,
     },
+    /// Results that a job's merge needs are on nodes that are lost.
+    ResultsLost {
+        /// Which job.
+        job: JobId,
+        /// Of these subtasks.
+        subtasks: Vec<SubtaskId>,
+    },
     /// The merge that a follower was asked for has ended.
     MergeEnded {
         /// Which job.

@@ -194,6 +194,9 @@ impl Cluster {
             Event::Stop { job, reason } => {
                 self.step_job(now, job, crate::job::Event::Stop { reason }, out);
             }
+            Event::ResultsLost { job, subtasks } => {
+                self.step_job(now, job, crate::job::Event::ResultsLost { subtasks }, out);
+            }
             Event::MergeEnded { job, status } => {
                 self.step_job(now, job, crate::job::Event::MergeEnded { status }, out);
             }

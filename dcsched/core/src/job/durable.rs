@@ -46,9 +46,12 @@ impl JobPhase {
             (Self::New | Self::Ended(_), _) => return Err(Refused),
             (Self::Running | Self::Merging, Record::Stopping { reason }) => Self::Stopping(*reason),
             (Self::Running, Record::Merging) => Self::Merging,
+            (Self::Running | Self::Merging, Record::ResultLost { .. }) => Self::Running,
             (Self::Merging, Record::Merged) => Self::Merged,
             (_, Record::Ended { status }) => Self::Ended(*status),
-            (_, Record::Stopping { .. } | Record::Merging | Record::Merged) => return Err(Refused),
+            (_, Record::Stopping { .. } | Record::Merging | Record::Merged | Record::ResultLost { .. }) => {
+                return Err(Refused);
+            }
             (phase, _) => phase,
         })
     }
@@ -64,6 +67,7 @@ pub fn subject(record: &Record) -> Option<SubtaskId> {
         | Record::Done { subtask, .. }
         | Record::AttemptFailed { subtask, .. }
         | Record::Measured { subtask, .. }
+        | Record::ResultLost { subtask, .. }
         | Record::GivenUp { subtask, .. } => Some(*subtask),
         Record::Epoch { .. }
         | Record::Node { .. }
@@ -117,7 +121,15 @@ impl Durable {
         let phase = self.phase.after(record)?;
         match (subject(record), record) {
             (Some(subtask), _) => {
+                if self.gang.is_some() && matches!(record, Record::ResultLost { .. }) {
+                    return Err(Refused);
+                }
                 self.entries.get_mut(subtask.index()).ok_or(Refused)?.update(record)?;
+                if self.phase == JobPhase::Merging && phase == JobPhase::Running {
+                    // The others' results are where they were.
+                    let merging = self.entries.iter_mut().filter(|entry| entry.phase == Phase::Merging);
+                    merging.for_each(|entry| entry.phase = Phase::Computed);
+                }
             }
             (None, Record::Epoch { epoch }) => {
                 if *epoch <= self.epoch {

@@ -165,6 +165,10 @@ impl Entry {
                 Phase::Waiting
             }
             (Phase::Computing, Record::GivenUp { attempt, .. }) if is_current(attempt) => Phase::Waiting,
+            (Phase::Computed | Phase::Merging, Record::ResultLost { attempt, .. }) if is_current(attempt) => {
+                self.result = None;
+                Phase::Waiting
+            }
             (Phase::Computed, Record::Merging) => Phase::Merging,
             (Phase::Merging, Record::Merged) => Phase::Completed,
             (Phase::Completed, Record::Merging | Record::Merged) => Phase::Completed,

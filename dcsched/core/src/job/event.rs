@@ -113,6 +113,11 @@ pub enum Event {
         /// Why.
         reason: StopReason,
     },
+    /// Committed results that the merge needs are on nodes that are lost.
+    ResultsLost {
+        /// Of these subtasks.
+        subtasks: Vec<SubtaskId>,
+    },
     /// The merge asked for has ended.
     MergeEnded {
         /// 0 when all merged files are in place, else what the job ends with.

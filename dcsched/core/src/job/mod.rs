@@ -181,6 +181,7 @@ impl Job {
             Event::StarterLost => self.on_starter_lost(out),
             Event::Stop { reason } => self.on_stop(reason, out),
             Event::MergeEnded { status } => self.on_merge_ended(status, out),
+            Event::ResultsLost { subtasks } => self.on_results_lost(&subtasks, out),
             Event::PartJoined(part) => self.on_part_joined(&part),
             Event::PartLost { part, why } => self.on_part_lost(part, why, out),
             Event::Withdrawn { node, is_withdrawn } => self.live.withdraw(node, is_withdrawn),

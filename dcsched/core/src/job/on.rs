@@ -139,6 +139,25 @@ impl Job {
         }
     }
 
+    /// Results are gone with their nodes: these subtasks are computed again, and the merge is asked for anew after that. Only
+    /// while a merge is wanted: else nobody would miss them.
+    pub(super) fn on_results_lost(&mut self, subtasks: &[SubtaskId], out: &mut Vec<Action>) {
+        if !self.live.merging || self.durable.phase != JobPhase::Merging || self.gang.is_some() {
+            return;
+        }
+        for subtask in subtasks.iter().copied() {
+            let entry = self.durable.entries.get(subtask.index());
+            let has_result = |entry: &&super::Entry| {
+                matches!(entry.phase, super::Phase::Merging | super::Phase::Computed) && entry.result.is_some()
+            };
+            let Some(attempt) = entry.filter(has_result).map(|entry| entry.attempt) else { continue };
+            self.live.merging = false;
+            self.commit(Record::ResultLost { subtask, attempt }, out);
+            self.live.wait(&self.spec, subtask);
+        }
+        self.count();
+    }
+
     fn is_running(&self, subtask: SubtaskId, attempt: Attempt) -> bool {
         self.live.running(subtask).is_some_and(|running| running.attempt == attempt)
     }
