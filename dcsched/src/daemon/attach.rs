@@ -92,19 +92,21 @@ impl Daemon {
         true
     }
 
-    pub(super) fn on_merged(
+    /// The merge that a follower was asked for is over: as `event` says.
+    pub(super) fn on_merge_over(
         &mut self,
         link: LinkId,
         party: Party,
         job: JobUuid,
-        status: u8,
+        event: impl FnOnce(JobId) -> Event,
     ) -> Result<(), Failed> {
         let Some(id) = self.core.job_by_uuid(job) else { return Ok(()) };
         let owner = self.core.job(id).map(|view| view.uid());
         let may = authority::may(self.own_uid, party, Verb::Merge, owner);
         if may && self.followers.take_merged(link, id) {
-            info!(job = id, status, "merged");
-            self.step(Event::MergeEnded { job: id, status })?;
+            let event = event(id);
+            info!(job = id, ?event, "a merge is over");
+            self.step(event)?;
         }
         Ok(())
     }

@@ -49,7 +49,12 @@ impl Daemon {
                 let how = (signal, leaders_only, wants_checkpoint);
                 self.on_signal(link, party, request, job, subtask, how);
             }
-            FromClient::Merged { job, status } => self.on_merged(link, party, job, status)?,
+            FromClient::Merged { job, status } => {
+                self.on_merge_over(link, party, job, |job| Event::MergeEnded { job, status })?;
+            }
+            FromClient::ResultsLost { job, subtasks } => {
+                self.on_merge_over(link, party, job, |job| Event::ResultsLost { job, subtasks })?;
+            }
             FromClient::Window { job, seq } => {
                 if let Some(id) = self.core.job_by_uuid(job) {
                     self.followers.on_window(link, id, seq);

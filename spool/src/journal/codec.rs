@@ -198,9 +198,7 @@ pub(super) fn decode(number: u16, payload: &[u8]) -> Result<Record, DecodeError>
                 _ => return Err(DecodeError::Unknown("reason of stopping")),
             },
         },
-        RESULT_LOST => {
-            Record::ResultLost { subtask: SubtaskId(r.u32()?), attempt: Attempt(r.u32()?) }
-        }
+        RESULT_LOST => Record::ResultLost { subtask: SubtaskId(r.u32()?), attempt: Attempt(r.u32()?) },
         MERGING => Record::Merging,
         MERGED => Record::Merged,
         ENDED => Record::Ended { status: r.u8()? },

@@ -148,7 +148,8 @@ impl Job {
         for subtask in subtasks.iter().copied() {
             let entry = self.durable.entries.get(subtask.index());
             let has_result = |entry: &&super::Entry| {
-                matches!(entry.phase, super::Phase::Merging | super::Phase::Computed) && entry.result.is_some()
+                matches!(entry.phase, super::Phase::Merging | super::Phase::Computed)
+                    && entry.result.is_some()
             };
             let Some(attempt) = entry.filter(has_result).map(|entry| entry.attempt) else { continue };
             self.live.merging = false;
