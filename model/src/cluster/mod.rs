@@ -6,6 +6,7 @@
 //! [`client::TO_CLIENT`], [`peer::FROM_PEER`] and [`peer::TO_PEER`]. Both sides say [`VERSION`] in dc-link's greeting; another one is refused there.
 
 pub mod client;
+pub mod data;
 mod lists;
 pub mod node;
 pub mod peer;
@@ -14,6 +15,7 @@ mod rows;
 mod wants;
 
 pub use client::{FromClient, ToClient};
+pub use data::{FromData, ToData};
 pub use node::{FromNode, ToNode};
 pub use peer::{FromPeer, ToPeer};
 pub use record::ClusterRecord;
@@ -32,5 +34,7 @@ pub const SUBMIT_BYTES_MAX: usize = 15 << 20;
 /// The longest name of a node, in bytes.
 pub const NODE_NAME_BYTES_MAX: usize = 64;
 
+#[cfg(test)]
+mod data_tests;
 #[cfg(test)]
 mod tests;

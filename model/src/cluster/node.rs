@@ -7,6 +7,7 @@
 //! before: dcd hangs up and registers anew. A starter's first lease is dcd's own. Reports of a starter are numbered by the starter, and repeated
 //! until they are acknowledged.
 
+use super::data::{NodeAddress, get_peers, put_peers};
 use super::lists::{get_cpus, get_list, get_option, get_text, get_topology};
 use super::lists::{put_cpus, put_list, put_option, put_restart, put_text, put_topology};
 use super::{Kind, NODE_NAME_BYTES_MAX};
@@ -32,6 +33,7 @@ pub const TO_NODE: &[Kind] = &[
     (0x23, "order", 15 << 20),
     (0x24, "acknowledge", 64),
     (0x25, "close", 64),
+    (0x26, "peers", 8 << 20),
 ];
 
 /// One run of dcd on one boot of a host: what an earlier one was told does not hold for it.
@@ -230,6 +232,11 @@ pub enum ToNode {
         /// Remove its directory on this node too.
         remove: bool,
     },
+    /// All nodes of the cluster, this one too: after [`ToNode::Welcome`], and again when they change.
+    Peers {
+        /// Them, in the order of their names.
+        nodes: Vec<NodeAddress>,
+    },
 }
 
 fn put_held(w: &mut Writer, held: &Held) {
@@ -399,6 +406,7 @@ impl ToNode {
             Self::Order { .. } => 0x23,
             Self::Acknowledge { .. } => 0x24,
             Self::Close { .. } => 0x25,
+            Self::Peers { .. } => 0x26,
         }
     }
 
@@ -434,6 +442,7 @@ impl ToNode {
                 w.raw(&job.0);
                 w.u8(u8::from(*remove));
             }
+            Self::Peers { nodes } => put_peers(w, nodes),
         }
         std::mem::take(&mut w.bytes)
     }
@@ -459,6 +468,7 @@ impl ToNode {
             0x23 => Self::Order { job: JobUuid(r.array()?), frames: r.bytes()?.to_vec() },
             0x24 => Self::Acknowledge { job: JobUuid(r.array()?), starter: r.u64()?, seq: r.u64()? },
             0x25 => Self::Close { job: JobUuid(r.array()?), remove: r.bool()? },
+            0x26 => Self::Peers { nodes: get_peers(r)? },
             _ => return Err(DecodeError::Unknown("message")),
         };
         r.end()?;

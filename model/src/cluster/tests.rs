@@ -71,6 +71,7 @@ fn to_node() -> Vec<ToNode> {
         ToNode::Order { job: JOB, frames: vec![1] },
         ToNode::Acknowledge { job: JOB, starter: 2, seq: 3 },
         ToNode::Close { job: JOB, remove: true },
+        ToNode::Peers { nodes: vec![super::data::NodeAddress { name: "n1".into(), ..Default::default() }] },
     ]
 }
 
@@ -186,7 +187,7 @@ fn a_peer_sends_nothing_but_input_as_input() {
     assert!(ToPeer::decode(0x92, &bytes).is_err());
 }
 
-fn check<M: PartialEq + std::fmt::Debug>(
+pub(super) fn check<M: PartialEq + std::fmt::Debug>(
     all: &[M],
     table: &[Kind],
     parts: impl Fn(&M) -> (u8, Vec<u8>),
