@@ -270,6 +270,8 @@ impl Daemon {
                 }
             }
             ToNode::Close { job, remove } => self.on_close(job, remove, now),
+            // Whom copies of checkpoints go to; none are made yet.
+            ToNode::Peers { .. } => {}
         }
     }
 

@@ -4,9 +4,15 @@
 //!
 //! - `port`: the listening, and who may come in. `serve`: one connection, from what it asks for on.
 //! - `stream`: a job's output and standard input.
+//! - `data`: what is no stream, over a `line`: `results` that [`fetch`] fetches.
 
 pub mod client;
+mod data;
+mod dial;
+pub mod fetch;
+mod line;
 mod port;
+mod results;
 mod serve;
 mod stream;
 

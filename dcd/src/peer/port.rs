@@ -7,6 +7,8 @@ use dc_link::{
     AcceptError, Acceptor, Admission, BadRule, Caps, Conn, Endpoint, Event, Gate, LocalError, LocalListener,
     LocalPolicy, PeersFile, Role, Session, Settings, Socket, UnixSeconds,
 };
+use dc_model::cluster::Kind;
+use dc_model::cluster::data::FROM_DATA;
 use dc_model::cluster::peer::FROM_PEER;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io;
@@ -82,7 +84,8 @@ impl Port {
     /// # Errors
     /// [`PortError`].
     pub fn open(listen: Listen, serving: Serving) -> Result<Self, PortError> {
-        let settings = settings(DIALLERS, FROM_PEER)?;
+        let kinds: Vec<Kind> = FROM_PEER.iter().chain(FROM_DATA).copied().collect();
+        let settings = settings(DIALLERS, &kinds)?;
         let (door, at) = match listen {
             Listen::Tls { at, endpoint, peers } => {
                 let failed = |source| {

@@ -1,5 +1,6 @@
 //! One connection whose other side is known: what it asks for first decides what it is.
 
+use super::data;
 use super::stream::{self, Attached};
 use super::{ALIVE_NS, clock};
 use crate::daemon::PeerAsks;
@@ -68,8 +69,11 @@ fn finish(conn: &mut Conn) {
 fn try_serve(conn: &mut Conn, serving: &Serving) -> Result<(), Over> {
     let who = conn.session().identity().cloned().ok_or(Over::Ended)?;
     loop {
-        if let Some(message) = next(conn)? {
-            return match message {
+        if let Some((kind, body)) = next_frame(conn)? {
+            if data::is_data(kind) {
+                return data::serve(conn, &who, (kind, body), serving);
+            }
+            return match FromPeer::decode(kind, &body)? {
                 FromPeer::Attach { job, have } => {
                     let dir = serving.jobs.join(job.to_string());
                     stream::serve(conn, Attached { job, dir, have, who }, serving)
@@ -81,6 +85,16 @@ fn try_serve(conn: &mut Conn, serving: &Serving) -> Result<(), Over> {
             };
         }
         wait(conn, &mut [], None)?;
+    }
+}
+
+/// The first frame, of whatever kind.
+fn next_frame(conn: &mut Conn) -> Result<Option<(u8, Vec<u8>)>, Over> {
+    match conn.next_event()? {
+        None | Some(Event::Up(_)) => Ok(None),
+        Some(Event::Frame { kind, body }) => Ok(Some((kind, body.to_vec()))),
+        Some(Event::Ended { .. }) => Err(Over::Ended),
+        Some(Event::Join(_) | Event::Joined(_)) => Err(Over::Refused("nobody joins here".to_owned())),
     }
 }
 

@@ -505,6 +505,7 @@ impl Node {
             }
             ToNode::Acknowledge { job, seq, .. } => vec![Told::Acknowledged(job, seq)],
             ToNode::Close { job, remove } => vec![Told::Closed(job, remove)],
+            ToNode::Peers { .. } => Vec::new(),
         }
     }
 

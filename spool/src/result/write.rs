@@ -5,7 +5,7 @@ use crate::files::{FileError, NewFile, Op};
 use crate::header::{FileKind, Header};
 use crate::layout::{self, FILE_MODE};
 use crate::record_file::PIECE_BYTES;
-use dc_model::{Attempt, SubtaskId};
+use dc_model::{Attempt, ResultMeta, SubtaskId};
 use std::io::Read;
 
 /// A result being written; dropped before [`Writer::finish`] it leaves nothing.
@@ -76,6 +76,24 @@ impl Writer {
     /// When it is not a whole number of values and cells.
     pub fn head(&self) -> Result<Head, ResultError> {
         Ok(Head::new(self.dtype, self.layout, self.values_per_cell, self.header.payload_bytes)?)
+    }
+
+    /// Length and CRC of what was written so far.
+    #[must_use]
+    pub fn meta(&self) -> ResultMeta {
+        ResultMeta { len: self.header.payload_bytes, crc: self.header.payload_crc }
+    }
+
+    /// As [`Writer::finish`], and syncs nothing: for a copy of a result that another has on disk, and whose reader holds
+    /// it against length and checksum. A crash of the machine may leave it torn.
+    ///
+    /// # Errors
+    /// As [`Writer::finish`].
+    pub fn finish_hint(mut self) -> Result<Head, ResultError> {
+        let head = self.head()?;
+        self.file.put(&self.header.encode(FileKind::Result, &head.encode()), 0)?;
+        self.file.commit_hint(layout::result(self.header.subtask, self.header.attempt))?;
+        Ok(head)
     }
 
     /// Puts it into place, durably, where it replaces an earlier one of the same attempt.
