@@ -3,7 +3,7 @@
 use crate::process::calls::{End, Whose, peek, reap, reap_blocking, signal_process};
 use crate::process::tag;
 use crate::starter::{CONTROL, OUTPUT, PROGRESS};
-use crate::starters::{FIRST_LEASE_WORD, SERVE_WORD};
+use crate::starters::{FIRST_LEASE_WORD, RECORD_BINDINGS_WORD, SERVE_WORD};
 use dc_model::JobUuid;
 use nix::libc;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags, posix_spawn};
@@ -161,7 +161,7 @@ pub(crate) fn spawn_server(
     exe: &Path,
     job: JobUuid,
     dir: &Path,
-    first_lease: Duration,
+    (first_lease, binds): (Duration, bool),
     said: &OwnedFd,
 ) -> nix::Result<Pid> {
     let mut actions = PosixSpawnFileActions::init()?;
@@ -172,13 +172,16 @@ pub(crate) fn spawn_server(
     actions.add_dup2(said.as_raw_fd(), libc::STDOUT_FILENO)?;
     actions.add_dup2(said.as_raw_fd(), libc::STDERR_FILENO)?;
     let first_lease_ms = first_lease.as_millis().to_string();
-    let words = [
+    let mut words = vec![
         c_string(exe.as_os_str())?,
         c_string(SERVE_WORD.as_ref())?,
         c_string(dir.as_os_str())?,
         c_string(FIRST_LEASE_WORD.as_ref())?,
         c_string(first_lease_ms.as_ref())?,
     ];
+    if !binds {
+        words.push(c_string(RECORD_BINDINGS_WORD.as_ref())?);
+    }
     posix_spawn(exe, &actions, &attributes()?, &words, &environment(job, Some(dir)))
 }
 

@@ -129,3 +129,76 @@ fn over_tls_with_pinned_keys() {
     talk.order(job.uuid, &[shell(0, 1, "exit 7")]);
     assert_eq!(talk.ended(job.uuid, 0, 1).2, Outcome::Exited(7));
 }
+
+#[test]
+fn bindings_of_a_described_machine_are_told_and_not_applied() {
+    let mut sched = Sched::local();
+    let tmp = tempfile::tempdir().unwrap();
+    let _node = Node::start_with(&sched, tmp.path(), "a", "topology = \"synthetic:package:2 core:32 pu:1\"");
+    let (mut talk, register, _) = sched.settle(1);
+    assert!(register.synthetic);
+    assert_eq!((register.topology.cores.len(), register.packages), (64, 2));
+    let job = TestJob::new(tmp.path());
+    talk.open(&job);
+    let mut launch = shell(0, 1, "echo $DC_CPUS > told; grep Cpus_allowed_list /proc/self/status > bound");
+    if let ToStarter::Launch(launch) = &mut launch {
+        launch.cpus = [40, 41].into_iter().collect();
+    }
+    talk.order(job.uuid, &[launch]);
+    loop {
+        match talk.report(job.uuid).2 {
+            FromStarter::Rebound { .. } | FromStarter::Notice { .. } => panic!("nothing was to be bound"),
+            FromStarter::Ended { outcome, .. } => break assert_eq!(outcome, Outcome::Exited(0)),
+            _ => {}
+        }
+    }
+    let read = |file: &str| std::fs::read_to_string(tmp.path().join(file)).unwrap();
+    assert_eq!(read("told").trim(), "40,41");
+    let own = std::fs::read_to_string("/proc/self/status").unwrap();
+    assert!(own.contains(read("bound").trim()), "{}", read("bound"));
+}
+
+/// A file system that goes with its test.
+struct Mounted(std::path::PathBuf);
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = nix::mount::umount2(&self.0, nix::mount::MntFlags::MNT_DETACH);
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_and_leaves_nothing() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: only root can mount a small file system for it");
+        return;
+    }
+    let mut sched = Sched::local();
+    let tmp = tempfile::tempdir().unwrap();
+    let jobs = tmp.path().join("small");
+    std::fs::create_dir(&jobs).unwrap();
+    let flags = nix::mount::MsFlags::empty();
+    let mounted = nix::mount::mount(Some("tmpfs"), &jobs, Some("tmpfs"), flags, Some("size=8m,mode=0700"));
+    if let Err(errno) = mounted {
+        println!("skipped: nothing can be mounted here: {errno}");
+        return;
+    }
+    let _mounted = Mounted(jobs.clone());
+    let _node = Node::start_with(&sched, tmp.path(), "a", &format!("spool = {jobs:?}"));
+    let (mut talk, ..) = sched.settle(1);
+    std::fs::write(jobs.join("filler"), vec![0; (8 << 20) - (40 << 10)]).unwrap();
+    let job = TestJob::new(tmp.path());
+    talk.open(&job);
+    let why = match talk.next() {
+        FromNode::CannotOpen { why, .. } => why,
+        other => panic!("{other:?}"),
+    };
+    assert!(why.to_lowercase().contains("space"), "{why}");
+    let left: Vec<_> = std::fs::read_dir(&jobs).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(left, ["filler"]);
+    // With room it goes.
+    std::fs::remove_file(jobs.join("filler")).unwrap();
+    talk.open(&job);
+    talk.order(job.uuid, &[shell(0, 1, "exit 0")]);
+    assert_eq!(talk.ended(job.uuid, 0, 1).2, Outcome::Exited(0));
+}

@@ -30,6 +30,8 @@ pub struct Opening {
     pub number: u64,
     /// The starter's program.
     pub exe: PathBuf,
+    /// Whether ranks are bound to their CPUs.
+    pub binds: bool,
 }
 
 /// Has a directory with the job's record, and a starter in it. Gives the starter's number. Where it fails nothing is left
@@ -81,7 +83,7 @@ fn begin(what: &Opening) -> Result<u64, String> {
     let mut file = dir.new_file(layout::FILE_MODE).map_err(|error| error.to_string())?;
     writeln!(file, "{}", what.number).map_err(said)?;
     file.commit_hint(NUMBER).map_err(|error| error.to_string())?;
-    let starting = starters::start(&what.exe, what.job, &what.dir, FIRST_LEASE);
+    let starting = starters::start_with(&what.exe, what.job, &what.dir, FIRST_LEASE, what.binds);
     starting.and_then(starters::Starting::wait).map_err(|error| error.to_string())?;
     Ok(what.number)
 }

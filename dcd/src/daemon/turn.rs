@@ -344,7 +344,14 @@ impl Daemon {
         let dir = self.state.job(uuid);
         let number = self.next_number();
         let exe = self.starter.clone();
-        let opening = acts::Opening { job: uuid, dir: dir.clone(), record: open.record, number, exe };
+        let opening = acts::Opening {
+            job: uuid,
+            dir: dir.clone(),
+            record: open.record,
+            number,
+            exe,
+            binds: !self.settings.synthetic,
+        };
         self.jobs.insert(uuid, Job::opening(uuid, dir, number, open.hello));
         self.works.start(move || Answer::Opened { job: opening.job, opened: acts::open(&opening) });
         self.on_orders(uuid, open.orders, now);

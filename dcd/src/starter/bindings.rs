@@ -51,7 +51,7 @@ impl Starter {
             // A rank that runs so long may make checkpoints.
             job.wake_keeper(self.lookups.way_back());
         }
-        if entry.launch.cpus.is_empty() {
+        if entry.launch.cpus.is_empty() || !self.binds {
             return;
         }
         let launch = &entry.launch;

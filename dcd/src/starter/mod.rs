@@ -106,6 +106,8 @@ struct Starter {
     gang: Option<gang::Gang>,
     gangs: u64,
     bye: bool,
+    /// Ranks are bound to their CPUs; else they are only told them.
+    binds: bool,
     /// Ranks are held by SIGSTOP: dcrun is stopped by its terminal.
     is_frozen: bool,
     /// Whose forerunner has ended: they are launched when what that left behind is killed.
@@ -168,6 +170,7 @@ impl Starter {
             gang: None,
             gangs: 0,
             bye: false,
+            binds: true,
             is_frozen: false,
             freed: Vec::new(),
             executing: Vec::new(),

@@ -13,7 +13,7 @@ use super::timers::Timer;
 use crate::launch::{Launched, Launcher, Plan, Refused};
 use crate::process::calls::{End, Whose, peek, reap, signal_group, signal_process};
 use dc_model::wire::{FromStarter, Known, KnownPhase, Launch};
-use dc_model::{Attempt, LaunchStage, Outcome};
+use dc_model::{Attempt, CpuSet, LaunchStage, Outcome};
 use nix::libc::{SIGCONT, SIGINT, SIGKILL, SIGTERM};
 use nix::unistd::Pid;
 use std::ffi::CString;
@@ -148,13 +148,14 @@ impl Starter {
         let ends = self.connect(key)?;
         let (Some(entry), Some(job)) = (self.table.get(key), &self.job) else { return Err(gone) };
         let launch = &entry.launch;
+        let unbound = CpuSet::new();
         let plan = Plan {
             program: &job.program,
             argv: [&job.argv, &args],
             env: [job.env.shared(), &own],
             cwd: job.cwd.as_deref(),
-            cpus: &launch.cpus,
-            numa: launch.numa.filter(|_| job.prefers_memory),
+            cpus: if self.binds { &launch.cpus } else { &unbound },
+            numa: launch.numa.filter(|_| job.prefers_memory && self.binds),
             stdin: ends.stdin(),
             stdout: ends.stdout(),
             stderr: ends.stderr(),

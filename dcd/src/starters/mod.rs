@@ -27,7 +27,7 @@ pub use control::{Control, Event, Told};
 pub use find::{Found, Life, find, life};
 pub use lock::{HeldElsewhere, Lock};
 pub use output::{OutputEvent, OutputReader};
-pub use start::{StartError, Starting, start};
+pub use start::{StartError, Starting, start, start_with};
 
 /// The name of a starter's socket in its job's directory.
 pub const SOCKET: &str = "starter.sock";
@@ -37,3 +37,5 @@ pub const LOCK: &str = "starter.lock";
 pub const SERVE_WORD: &str = "serve";
 /// The word before how long it lives without a lease, in ms.
 pub const FIRST_LEASE_WORD: &str = "--first-lease-ms";
+/// The word that makes it tell ranks their CPUs and not bind them: they are not this machine's.
+pub const RECORD_BINDINGS_WORD: &str = "--record-bindings";

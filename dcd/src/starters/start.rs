@@ -57,12 +57,26 @@ pub struct Starting {
 /// # Errors
 /// When its process cannot be made.
 pub fn start(exe: &Path, job: JobUuid, dir: &Path, first_lease: Duration) -> Result<Starting, StartError> {
+    start_with(exe, job, dir, first_lease, true)
+}
+
+/// As [`start`]; `binds` is false on a machine that is only described: its ranks are told their CPUs and not bound to them.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with(
+    exe: &Path,
+    job: JobUuid,
+    dir: &Path,
+    first_lease: Duration,
+    binds: bool,
+) -> Result<Starting, StartError> {
     let failed = |source: io::Error| StartError::Exec {
         path: exe.to_string_lossy().escape_debug().to_string(),
         source,
     };
     let said = memfd_create("dc-starter", MFdFlags::MFD_CLOEXEC).map_err(|e| failed(e.into()))?;
-    let pid = spawn_server(exe, job, dir, first_lease, &said).map_err(|e| failed(e.into()))?;
+    let pid = spawn_server(exe, job, dir, (first_lease, binds), &said).map_err(|e| failed(e.into()))?;
     let pidfd = PidFd::open(pid).map_err(|e| failed(e.into()))?;
     Ok(Starting { pid, pidfd, said: File::from(said), is_reaped: false })
 }

@@ -10,7 +10,7 @@ use super::lease::Lease;
 use crate::process::calls::{End, Whose, close_from, reap, reap_blocking};
 use crate::starter::inherited::PROGRESS;
 use crate::starter::{Control, OutputSocket, Starter};
-use crate::starters::{FIRST_LEASE_WORD, SERVE_WORD};
+use crate::starters::{FIRST_LEASE_WORD, RECORD_BINDINGS_WORD, SERVE_WORD};
 use dc_model::exit;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -31,7 +31,7 @@ const FIRST_LEASE_MS_MAX: u64 = 24 * 3600 * 1000;
 #[derive(Debug, Error)]
 enum BeginError {
     #[error(
-        "usage: dc-starter {SERVE_WORD} DIRECTORY [{FIRST_LEASE_WORD} MS]; it is meant to be started by dcd"
+        "usage: dc-starter {SERVE_WORD} DIRECTORY [{FIRST_LEASE_WORD} MS] [{RECORD_BINDINGS_WORD}]; it is meant to be started by dcd"
     )]
     Usage,
     #[error(transparent)]
@@ -43,23 +43,27 @@ enum BeginError {
 struct Request {
     dir: PathBuf,
     first_lease: Duration,
+    binds: bool,
 }
 
 fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Request, BeginError> {
     let dir = PathBuf::from(words.next().filter(|dir| !dir.is_empty()).ok_or(BeginError::Usage)?);
-    let first_lease = match words.next() {
-        None => FIRST_LEASE,
-        Some(word) if word == FIRST_LEASE_WORD => {
-            let ms = words.next().and_then(|ms| ms.to_str()?.parse().ok());
-            let ms = ms.filter(|ms| (1..=FIRST_LEASE_MS_MAX).contains(ms));
-            Duration::from_millis(ms.ok_or(BeginError::Usage)?)
-        }
-        Some(_) => return Err(BeginError::Usage),
-    };
-    if words.next().is_some() {
+    let mut word = words.next();
+    let mut first_lease = FIRST_LEASE;
+    if word.as_ref().is_some_and(|word| word == FIRST_LEASE_WORD) {
+        let ms = words.next().and_then(|ms| ms.to_str()?.parse().ok());
+        let ms = ms.filter(|ms| (1..=FIRST_LEASE_MS_MAX).contains(ms));
+        first_lease = Duration::from_millis(ms.ok_or(BeginError::Usage)?);
+        word = words.next();
+    }
+    let binds = word.as_ref().is_none_or(|word| word != RECORD_BINDINGS_WORD);
+    if !binds {
+        word = words.next();
+    }
+    if word.is_some() {
         return Err(BeginError::Usage);
     }
-    Ok(Request { dir, first_lease })
+    Ok(Request { dir, first_lease, binds })
 }
 
 /// The program, with the words after `serve`.
@@ -144,6 +148,7 @@ fn make(request: &Request, progress: OwnedFd) -> Result<Starter, BeginError> {
     // Behind that: its thread must be no other's to be signalled.
     let lease = Lease::await_first(request.first_lease).map_err(os("timerfd"))?;
     door.watch(lease.timer(), TIMER).map_err(os("epoll"))?;
+    starter.binds = request.binds;
     starter.serve = Some(Box::new(Serve::new(door, lease, starter_inc)));
     Ok(starter)
 }
