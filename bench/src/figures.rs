@@ -8,4 +8,5 @@ pub mod mask;
 pub mod restart;
 pub mod split;
 pub mod start;
+pub mod submit;
 pub mod tiles;

@@ -12,6 +12,7 @@ mod machine;
 mod random;
 mod runner;
 mod statistics;
+mod submitter;
 mod table;
 mod target;
 mod usage;
@@ -113,6 +114,8 @@ pub enum Figure {
     Restart,
     /// A rank that prints as fast as it can: memory, and what others suffer
     Flood,
+    /// Submissions to a scheduler, beside a write and a sync; and its start with 100,000 of them
+    Submit,
 }
 
 /// What every figure needs to know.
@@ -182,6 +185,7 @@ fn run(cli: Cli) -> Result<(), BenchError> {
             Figure::Kills => ("kills", figures::kills::measure(&setting)?),
             Figure::Restart => ("restart", figures::restart::measure(&setting)?),
             Figure::Flood => ("flood", figures::flood::measure(&setting)?),
+            Figure::Submit => ("submit", figures::submit::measure(&setting)?),
         };
         all.insert(name.to_owned(), value);
     }
