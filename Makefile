@@ -46,7 +46,8 @@ bench:
 # Installs what `make build` left; so that root needs no toolchain. dc-exec gets its rights by hand: contrib/systemd/README.md.
 install:
 	install -d $(BINDIR) $(LIBDIR) $(LIBEXECDIR) $(INCLUDEDIR)
-	install -m 755 $(RELEASE)/dcrun $(RELEASE)/dcspool $(RELEASE)/dcsched $(RELEASE)/dcd $(BINDIR)
+	install -m 755 $(RELEASE)/dcrun $(RELEASE)/dcinfo $(RELEASE)/dcqueue $(RELEASE)/dccancel $(RELEASE)/dcctl $(BINDIR)
+	install -m 755 $(RELEASE)/dcspool $(RELEASE)/dcsched $(RELEASE)/dcd $(BINDIR)
 	install -m 755 $(RELEASE)/dc-starter $(LIBEXECDIR)
 	install -m 755 $(RELEASE)/dc-exec $(LIBEXECDIR)
 	install -m 644 spool/capi/include/dcspool.h $(INCLUDEDIR)

@@ -111,7 +111,7 @@ fn elsewhere(mut task: Task, sched: &request::Sched, at: &Surroundings) -> Resul
     if !matches!(task, Task::Run { .. } | Task::Attach(_)) {
         return Ok(Elsewhere::No(task));
     }
-    match (cluster::Target::find(sched, at)?, &mut task) {
+    match (cluster::find(sched, at)?, &mut task) {
         (Some(target), _) => return Ok(Elsewhere::Yes(task, target)),
         (None, Task::Attach(_)) => return Err(RequestError::NeedsScheduler { option: "--attach" }.into()),
         (None, Task::Run { job, .. }) => request::on_one_machine(job, &host())?,

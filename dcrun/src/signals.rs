@@ -75,6 +75,16 @@ impl AsFd for Signals {
     }
 }
 
+impl dc_client::sched::Interrupt for Signals {
+    fn interrupted(&self) -> Option<u8> {
+        self.next()
+    }
+
+    fn bell(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.as_fd())
+    }
+}
+
 /// What a signal asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wish {

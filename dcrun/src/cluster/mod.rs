@@ -2,8 +2,6 @@
 //! process keeps a copy of the job's durable state, shows it by the same code as a job of its own, and merges.
 
 mod again;
-mod ask;
-mod error;
 mod follow;
 mod gather;
 mod leave;
@@ -13,11 +11,9 @@ mod reach;
 mod replica;
 mod streams;
 mod target;
-mod wire;
 
-pub use error::ClusterError;
-pub use target::Target;
-pub use wire::Wire;
+pub use dc_client::sched::{ClusterError, Target, Wire};
+pub use target::find;
 
 use crate::console::Events;
 use crate::error::Error;

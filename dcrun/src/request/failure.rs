@@ -4,7 +4,6 @@ use super::RequestError;
 use crate::cli::Cli;
 use dc_model::RestartOn;
 use dc_spool::job::Warning;
-use nix::sys::signal::Signal;
 use std::ffi::OsStr;
 use std::time::Duration;
 
@@ -54,7 +53,7 @@ pub fn warning(given: &str) -> Result<Warning, RequestError> {
             _ => return Err(bad()),
         },
     };
-    let signal = signal(name).ok_or_else(bad)?;
+    let signal = dc_client::signal::parse(name).ok_or_else(bad)?;
     Ok(Warning { signal, leaders_only, before_ms: before.as_millis() as u64 })
 }
 
@@ -67,16 +66,6 @@ pub fn check_warning(warning: Option<Warning>, limit: Option<Duration>) -> Resul
         Some(limit) if limit <= before => Err(RequestError::SignalBeforeStart { seconds: before.as_secs() }),
         Some(_) => Ok(()),
     }
-}
-
-/// A signal by its number, or its name with or without SIG.
-fn signal(text: &str) -> Option<u8> {
-    if let Some(number) = super::digits(text) {
-        return u8::try_from(number).ok().filter(|number| (1..=SIGNAL_MAX).contains(number));
-    }
-    let upper = text.to_ascii_uppercase();
-    let name = if upper.starts_with("SIG") { upper } else { format!("SIG{upper}") };
-    name.parse::<Signal>().ok().and_then(|signal| u8::try_from(signal as i32).ok())
 }
 
 /// The value of `DC_EXIT_ERROR`.

@@ -1,11 +1,10 @@
 //! Questions that are waited for: before there is a job to be shown.
 
 use super::{ClusterError, Wire};
-use crate::signals::Signals;
 use dc_model::cluster::client::ToClient;
 use dc_model::cluster::{FromClient, NodeRow};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 /// How long an answer may take: a scheduler that has just started waits for its disk.
@@ -13,6 +12,26 @@ const ANSWER_MAX: Duration = Duration::from_secs(30);
 
 /// The number of a question; there is one at a time.
 const REQUEST: u64 = 1;
+
+/// What may end the waiting for an answer.
+pub trait Interrupt {
+    /// The signal that came, if any.
+    fn interrupted(&self) -> Option<u8>;
+
+    /// What is readable when one came.
+    fn bell(&self) -> Option<BorrowedFd<'_>>;
+}
+
+/// Signals do what they do to any process.
+impl Interrupt for () {
+    fn interrupted(&self) -> Option<u8> {
+        None
+    }
+
+    fn bell(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
 
 impl Wire {
     /// Asks, and waits for the answer with this number. What comes beside it is kept.
@@ -23,9 +42,17 @@ impl Wire {
         &mut self,
         question: &FromClient,
         request: u64,
-        signals: &Signals,
+        signals: &impl Interrupt,
     ) -> Result<ToClient, ClusterError> {
         self.send(question)?;
+        self.answer(request, signals)
+    }
+
+    /// Waits for an answer with this number: the first, or a further one.
+    ///
+    /// # Errors
+    /// As [`Wire::ask`].
+    pub fn answer(&mut self, request: u64, signals: &impl Interrupt) -> Result<ToClient, ClusterError> {
         let began = Instant::now();
         let mut messages = Vec::new();
         loop {
@@ -39,14 +66,14 @@ impl Wire {
                 };
             }
             turned?;
-            if let Some(signal) = signals.next() {
+            if let Some(signal) = signals.interrupted() {
                 return Err(ClusterError::Signal(signal));
             }
             if began.elapsed() >= ANSWER_MAX {
                 return Err(ClusterError::Silent { place: self.place().to_owned() });
             }
-            let mut fds =
-                [PollFd::new(self.as_fd(), self.flags()), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+            let mut fds = vec![PollFd::new(self.as_fd(), self.flags())];
+            fds.extend(signals.bell().map(|bell| PollFd::new(bell, PollFlags::POLLIN)));
             // Interrupted or not: what has come is looked for next.
             let _ = poll(&mut fds, PollTimeout::from(1000u16));
         }
@@ -56,7 +83,7 @@ impl Wire {
     ///
     /// # Errors
     /// As [`Wire::ask`].
-    pub fn nodes(&mut self, signals: &Signals) -> Result<Vec<NodeRow>, ClusterError> {
+    pub fn nodes(&mut self, signals: &impl Interrupt) -> Result<Vec<NodeRow>, ClusterError> {
         match self.ask(&FromClient::ListNodes { request: REQUEST }, REQUEST, signals)? {
             ToClient::Nodes { nodes, .. } => Ok(nodes),
             _ => Err(ClusterError::Silent { place: self.place().to_owned() }),
