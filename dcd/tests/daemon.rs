@@ -95,3 +95,22 @@ fn one_dcd_a_state_directory() {
     other.says(&format!("in use by another dcd (process {})", node.pid()));
     // Its dropping ends nothing of the other's.
 }
+
+#[test]
+fn what_may_change_is_taken_over_at_a_signal() {
+    let mut sched = Sched::local();
+    let tmp = tempfile::tempdir().unwrap();
+    let node = Node::start_with(&sched, tmp.path(), "a", "memory = \"1G\"");
+    let (_talk, register, _) = sched.settle(1);
+    assert_eq!(register.memory_max_bytes, 1 << 30);
+    let config = tmp.path().join("a.toml");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("1G", "oops")).unwrap();
+    node.signal(Signal::SIGHUP);
+    node.says("the configuration stays as it was");
+    std::fs::write(&config, text.replace("1G", "2G") + "cpus = \"0\"\n").unwrap();
+    node.signal(Signal::SIGHUP);
+    node.says("to take effect when dcd is started again: node.cpus");
+    let (_talk, register, _) = sched.settle(1);
+    assert_eq!(register.memory_max_bytes, 2 << 30);
+}

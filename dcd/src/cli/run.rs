@@ -21,7 +21,14 @@ pub(super) fn run(args: &NodeArgs) -> Result<u8, Failed> {
     let found = topology::found(&source, node.cpus.as_ref())?;
     let settings = Settings::of_node(&node, !source.is_here());
     log::start();
-    match Daemon::begin(settings, found)?.serve() {
+    let again = args.clone();
+    let read = move || {
+        again.load().and_then(|config| again.of(&config)).map_err(|failed| match failed {
+            Failed::Output(error) => error.to_string(),
+            Failed::Own(lines) => lines.replace('\n', "; "),
+        })
+    };
+    match Daemon::begin(settings, found)?.reloading(node, read).serve() {
         Ending::Asked(_) => Ok(exit::OK),
         Ending::Broken(_) => Ok(exit::DC_ERROR),
     }

@@ -32,6 +32,12 @@ impl Backoff {
         half + (z ^ (z >> 31)) % half.max(1)
     }
 
+    /// Another longest wait.
+    pub fn set_longest_ns(&mut self, longest_ns: u64) {
+        self.longest_ns = longest_ns.max(FIRST_NS);
+        self.next_ns = self.next_ns.min(self.longest_ns);
+    }
+
     /// The connection is of use: the next wait is the shortest again.
     pub fn on_success(&mut self) {
         self.next_ns = FIRST_NS;

@@ -12,6 +12,7 @@ mod job;
 mod lease;
 mod mailbox;
 mod orders;
+mod reload;
 mod settings;
 mod state_dir;
 mod streams;
@@ -100,6 +101,7 @@ pub struct Daemon {
     /// Those to be opened when what they had here is over.
     reopen: BTreeMap<JobUuid, Open>,
     works: Works<Answer>,
+    configured: Option<reload::Configured>,
     streams: Streams,
     /// Where the peer port is reached.
     address: String,
@@ -160,6 +162,7 @@ impl Daemon {
             jobs: BTreeMap::new(),
             reopen: BTreeMap::new(),
             works,
+            configured: None,
             streams: Streams::default(),
             address: String::new(),
             signals,

@@ -145,7 +145,7 @@ impl Daemon {
         self.maybe_settle(now);
     }
 
-    fn lose(&mut self, why: String, now: u64) {
+    pub(super) fn lose(&mut self, why: String, now: u64) {
         let mut events = Vec::new();
         self.uplink.lose(why, now, &mut events);
         self.on_up_events(events, now);
@@ -196,7 +196,7 @@ impl Daemon {
     }
 
     /// Reads the peers file again.
-    fn reload(&mut self, now: u64) {
+    pub(super) fn reload_peers(&mut self, now: u64) {
         let Some(identities) = &mut self.identities else { return };
         match identities.peers.maybe_reload() {
             Ok(has_changed) => info!(has_changed, "read the peers file"),
@@ -437,7 +437,7 @@ impl Daemon {
 }
 
 /// Without anything that a terminal or a reader of lines could take for more than text.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let shown = |c: char| if c == '\'' || c == '"' { c.to_string() } else { c.escape_debug().to_string() };
     text.chars().map(shown).collect()
 }

@@ -135,6 +135,11 @@ impl Uplink {
         self.idle_ns = lease_ns.clamp(1_000_000_000, IDLE_NS);
     }
 
+    /// The longest wait before it is dialled again.
+    pub fn set_retry_max(&mut self, longest: std::time::Duration) {
+        self.backoff.set_longest_ns(u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX));
+    }
+
     /// The connection is of use.
     pub fn on_success(&mut self) {
         self.backoff.on_success();
