@@ -278,6 +278,40 @@ fn a_follower_that_does_not_read_costs_little_and_catches_up() {
     assert!(states > 0 && records_seen > 0, "{states} {records_seen}");
 }
 
+#[test]
+fn a_command_that_asks_and_does_not_read_is_not_heard_until_it_does() {
+    const ASKED: u64 = 3_000;
+    let daemon = Daemon::started("");
+    let mut client = daemon.client();
+    for n in 1..=200 {
+        client.submitted(&record(n, 1));
+    }
+    let before = rss_bytes(&daemon);
+    let socket = daemon.socket();
+    // 200 rows each: some 100 MB of answers.
+    let mut greedy = Client::connect(&socket).unwrap();
+    let mut asked = 0;
+    while asked < ASKED {
+        asked += 1;
+        let message = FromClient::ListJobs { request: asked, ids: vec![], ended: true };
+        greedy.talk.conn.send(message.kind(), &message.body()).unwrap();
+        let _ = greedy.talk.conn.on_writable(0);
+    }
+    // Others are served, and nothing grows.
+    for n in 201..=220 {
+        client.submitted(&record(n, 1));
+    }
+    let grown = rss_bytes(&daemon).saturating_sub(before);
+    assert!(grown < 30 << 20, "{grown} bytes");
+    // It gets all of them when it reads.
+    for request in 1..=ASKED {
+        match greedy.answer().unwrap() {
+            ToClient::Jobs { request: of, last: true, .. } => assert_eq!(of, request),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 /// What the next test runs as another user; nothing by itself.
 #[test]
 fn as_another_user() {

@@ -125,7 +125,7 @@ impl Known {
                 }
             }
             // What was done may count no more.
-            Record::Epoch { .. } | Record::GivenUp { .. } => {
+            Record::Epoch { .. } | Record::GivenUp { .. } | Record::ResultLost { .. } => {
                 self.tallies.remove(&id);
             }
             _ => {}

@@ -32,6 +32,12 @@ pub enum Side {
     Client,
 }
 
+/// From so many bytes that wait for a connection on, what can wait is not sent there.
+const CONGESTED_BYTES: usize = 1 << 20;
+/// What a command may have unread while it asks for more, in bytes. A follower never has so much: what it says of how far
+/// it is must always be heard.
+const UNREAD_BYTES_MAX: usize = 4 << 20;
+
 /// What is known of a node by its connection.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NodeLink {
@@ -62,10 +68,19 @@ pub struct Link {
     backlog_bytes: usize,
     interest: Interest,
     timer: Option<u64>,
-    /// It is to be ended when all is said.
-    pub is_ending: bool,
+    /// It has asked for more than it reads: nothing more is taken from it before that has changed.
+    pub owes_reading: bool,
     /// Last time that something was sent, for keeping it alive.
     pub sent_ns: u64,
+}
+
+/// What a turn leaves.
+#[derive(Default)]
+pub struct Settled {
+    /// Those that failed, and why, or are done.
+    pub ended: Vec<(LinkId, Option<String>)>,
+    /// Those that have read what they owed: what they brought meanwhile is to be taken.
+    pub again: Vec<LinkId>,
 }
 
 /// Nothing more can be sent there.
@@ -86,7 +101,7 @@ impl Link {
             backlog_bytes: 0,
             interest: Interest::default(),
             timer: None,
-            is_ending: false,
+            owes_reading: false,
             sent_ns: 0,
         }
     }
@@ -110,17 +125,21 @@ impl Link {
         }
     }
 
+    /// Whether a command has so many answers to read that it is not to ask for more.
+    #[must_use]
+    pub fn has_unread_answers(&mut self) -> bool {
+        let waits = !self.backlog.is_empty() || self.conn.session().queued_bytes() > UNREAD_BYTES_MAX;
+        waits && self.side == Side::Client
+    }
+
     /// Whether so much waits for it that what can wait should.
     #[must_use]
     pub fn is_congested(&mut self) -> bool {
-        !self.backlog.is_empty() || self.conn.session().is_congested()
+        !self.backlog.is_empty() || self.conn.session().queued_bytes() > CONGESTED_BYTES
     }
 
     /// Sends a message, now or when there is room.
     fn send(&mut self, kind: u8, body: Vec<u8>, now_ns: u64) -> Result<(), Overrun> {
-        if self.is_ending {
-            return Ok(());
-        }
         self.sent_ns = now_ns;
         if self.backlog.is_empty() {
             match self.conn.send(kind, &body) {
@@ -250,24 +269,29 @@ impl Links {
     }
 
     /// Writes what can be written, and tells the poller what is waited for, of those that were looked at; nothing
-    /// is read of whom the journal holds. Gives those that failed or are done.
-    pub fn settle(&mut self, poller: &Poller, holds: Holds, now_ns: u64) -> Vec<(LinkId, Option<String>)> {
-        let mut ended = Vec::new();
+    /// is read of whom the journal holds.
+    pub fn settle(&mut self, poller: &Poller, holds: Holds, now_ns: u64) -> Settled {
+        let mut settled = Settled::default();
         for id in std::mem::take(&mut self.touched) {
             let Some(link) = self.all.get_mut(&id) else { continue };
             link.push_backlog();
             if link.conn.want_write()
                 && let Err(error) = link.conn.on_writable(now_ns)
             {
-                ended.push((id, Some(error.to_string())));
+                settled.ended.push((id, Some(error.to_string())));
                 continue;
             }
             link.push_backlog();
             if link.conn.is_finished() {
-                ended.push((id, None));
+                settled.ended.push((id, None));
                 continue;
             }
-            let read = link.conn.want_read() && link.parked.is_none() && !link.is_held(holds);
+            if link.owes_reading && !link.has_unread_answers() {
+                link.owes_reading = false;
+                settled.again.push(id);
+            }
+            let read =
+                !link.owes_reading && link.conn.want_read() && link.parked.is_none() && !link.is_held(holds);
             let interest = Interest { read, write: link.conn.want_write() };
             if interest != link.interest && poller.change(&link.conn, id, interest).is_ok() {
                 link.interest = interest;
@@ -283,6 +307,6 @@ impl Links {
                 self.timers.insert((at, id));
             }
         }
-        ended
+        settled
     }
 }

@@ -167,6 +167,8 @@ pub fn open(options: Options) -> Result<Daemon, Failed> {
         settings,
     };
     daemon.step(dcsched_core::cluster::Event::Begin)?;
+    // Whether the disk is full already.
+    daemon.on_journal()?;
     daemon.known.count(&daemon.core);
     info!(
         %cluster,

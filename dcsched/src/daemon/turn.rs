@@ -109,9 +109,9 @@ impl Daemon {
         self.tell_life();
         let now = clock::now();
         let holds = self.journal.holds();
-        for (link, why) in self.links.settle(&self.poller, holds, now) {
-            self.doomed.push((link, why));
-        }
+        let settled = self.links.settle(&self.poller, holds, now);
+        self.doomed.extend(settled.ended);
+        self.again.extend(settled.again);
         self.close_doomed()?;
         self.journal.sync();
         self.doors.open_paused(&self.poller, now);
@@ -137,7 +137,7 @@ impl Daemon {
         Ok(())
     }
 
-    fn on_journal(&mut self) -> Result<(), Failed> {
+    pub(super) fn on_journal(&mut self) -> Result<(), Failed> {
         let held = self.journal.holds();
         let news = self.journal.on_progress()?;
         if let Some(there_is) = news.space {
@@ -182,7 +182,7 @@ impl Daemon {
             failed = Some(error);
         }
         if ready.read && failed.is_none() {
-            if it.parked.is_some() || it.is_held(self.journal.holds()) {
+            if it.parked.is_some() || it.owes_reading || it.is_held(self.journal.holds()) {
                 if ready.ended {
                     // What it said and nobody has answered was not acknowledged.
                     self.doom(link, "the connection was lost");
@@ -205,7 +205,9 @@ impl Daemon {
     fn take_messages(&mut self, link: LinkId) -> Result<(), Failed> {
         for _ in 0..MESSAGES_MAX {
             let holds = self.journal.holds();
-            if self.links.get(link).is_none_or(|it| it.is_held(holds)) {
+            let Some(it) = self.links.get_mut(link).filter(|it| !it.is_held(holds)) else { return Ok(()) };
+            if it.has_unread_answers() {
+                it.owes_reading = true;
                 return Ok(());
             }
             match self.next_message(link) {
@@ -229,7 +231,7 @@ impl Daemon {
     /// The next message of a connection, decoded: kind, sender and length are checked by the link's rules before.
     fn next_message(&mut self, link: LinkId) -> Result<Option<Came>, String> {
         let Some(it) = self.links.get_mut(link) else { return Ok(None) };
-        if it.parked.is_some() || it.is_ending {
+        if it.parked.is_some() {
             return Ok(None);
         }
         let came = match it.conn.next_event().map_err(|error| error.to_string())? {
