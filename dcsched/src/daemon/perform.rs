@@ -117,7 +117,9 @@ impl Daemon {
             ClusterRecord::NodeLost { node } => {
                 warn!(node = self.node_name(*node), "lost: its lease has ended, its work goes to others");
             }
-            ClusterRecord::Submitted { .. } | ClusterRecord::NodeDrain { .. } => {}
+            ClusterRecord::Submitted { .. }
+            | ClusterRecord::LeaseTold { .. }
+            | ClusterRecord::NodeDrain { .. } => {}
         }
         self.journal.append(seq, record)?;
         Ok(())

@@ -26,6 +26,8 @@ pub const NODE_UP: u16 = 22;
 pub const NODE_LOST: u16 = 23;
 /// An operator's wish.
 pub const NODE_DRAIN: u16 = 24;
+/// How long leases may be.
+pub const LEASE_TOLD: u16 = 25;
 
 /// What a piece holds of a submission, in bytes: with its number and its frame it is no longer than any record.
 const PIECE_BYTES: usize = PAYLOAD_BYTES_MAX - 4;
@@ -90,6 +92,10 @@ fn put(record: &ClusterRecord, w: &mut Writer) -> u16 {
             w.u32(*node);
             NODE_LOST
         }
+        ClusterRecord::LeaseTold { lease_ns } => {
+            w.u64(*lease_ns);
+            LEASE_TOLD
+        }
         ClusterRecord::NodeDrain { node, drain, reason } => {
             w.u32(*node);
             w.u8(u8::from(*drain));
@@ -124,6 +130,7 @@ pub fn decode(kind: u16, payload: &[u8]) -> Result<ClusterRecord, DecodeError> {
         NODE_SEEN => ClusterRecord::NodeSeen { node: r.u32()?, name: text(r, NODE_NAME_BYTES_MAX)? },
         NODE_UP => ClusterRecord::NodeUp { node: r.u32()? },
         NODE_LOST => ClusterRecord::NodeLost { node: r.u32()? },
+        LEASE_TOLD => ClusterRecord::LeaseTold { lease_ns: r.u64()? },
         NODE_DRAIN => {
             ClusterRecord::NodeDrain { node: r.u32()?, drain: r.bool()?, reason: text(r, REASON_BYTES_MAX)? }
         }
@@ -225,6 +232,7 @@ pub fn describe(kind: u16, payload: &[u8]) -> Described {
         }
         Ok(ClusterRecord::NodeUp { node }) => named("node-up", vec![("node", json!(node))]),
         Ok(ClusterRecord::NodeLost { node }) => named("node-lost", vec![("node", json!(node))]),
+        Ok(ClusterRecord::LeaseTold { lease_ns }) => named("lease-told", vec![("lease_ns", json!(lease_ns))]),
         Ok(ClusterRecord::NodeDrain { node, drain, reason }) => named(
             if drain { "node-drain" } else { "node-resume" },
             vec![("node", json!(node)), ("reason", json!(reason))],

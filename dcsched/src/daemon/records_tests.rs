@@ -31,6 +31,7 @@ fn all() -> Vec<ClusterRecord> {
         ClusterRecord::NodeUp { node: 2 },
         ClusterRecord::NodeLost { node: 2 },
         ClusterRecord::NodeDrain { node: 2, drain: true, reason: "disk".into() },
+        ClusterRecord::LeaseTold { lease_ns: 60_000_000_000 },
     ]
 }
 
@@ -116,7 +117,17 @@ fn a_dump_says_what_records_mean() {
         describe(kind, &payload)
     };
     let names: Vec<_> = all().iter().map(|record| said(record).name).collect();
-    let wanted = ["submitted", "job", "job", "forgotten", "node-seen", "node-up", "node-lost", "node-drain"];
+    let wanted = [
+        "submitted",
+        "job",
+        "job",
+        "forgotten",
+        "node-seen",
+        "node-up",
+        "node-lost",
+        "node-drain",
+        "lease-told",
+    ];
     assert_eq!(names, wanted);
     let fields = said(&all()[1]).fields;
     assert_eq!(fields[1].1, json!("Granted { subtask: SubtaskId(3), attempt: Attempt(1) }"));

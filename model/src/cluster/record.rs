@@ -52,6 +52,12 @@ pub enum ClusterRecord {
         /// Its number.
         node: u32,
     },
+    /// Nodes may hold leases as long as this from now on: a scheduler that starts again waits so long for them, whatever
+    /// its configuration says by then.
+    LeaseTold {
+        /// The longest one, in ns.
+        lease_ns: u64,
+    },
     /// An operator wants nothing new on a node, or wants it used again.
     NodeDrain {
         /// Its number.

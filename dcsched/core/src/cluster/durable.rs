@@ -54,6 +54,8 @@ pub(super) struct Durable {
     /// The last numbers that were given.
     pub last_job: JobId,
     pub last_node: NodeId,
+    /// The longest lease that nodes may hold, in ns.
+    pub lease_ns: u64,
 }
 
 impl Durable {
@@ -106,6 +108,7 @@ impl Durable {
             }
             ClusterRecord::NodeUp { node } => self.node(*node)?.up = true,
             ClusterRecord::NodeLost { node } => self.node(*node)?.up = false,
+            ClusterRecord::LeaseTold { lease_ns } => self.lease_ns = *lease_ns,
             ClusterRecord::NodeDrain { node, drain, reason } => {
                 self.node(*node)?.drained = drain.then(|| reason.clone());
             }

@@ -30,9 +30,9 @@ impl Leases {
     }
 
     /// A lease was granted now.
-    pub fn grant(&mut self, now: Tick, node: NodeId, config: &Config) {
-        let drift = u128::from(config.lease_ns) * u128::from(config.drift_permille) / 1000;
-        let wait = config.lease_ns.saturating_add(drift as u64).saturating_add(config.margin_ns);
+    pub fn grant(&mut self, now: Tick, node: NodeId, lease_ns: u64, config: &Config) {
+        let drift = u128::from(lease_ns) * u128::from(config.drift_permille) / 1000;
+        let wait = lease_ns.saturating_add(drift as u64).saturating_add(config.margin_ns);
         self.end(node);
         let due = now.saturating_add(wait);
         self.order.insert((due, node));
@@ -58,7 +58,9 @@ impl Cluster {
         let Some(link) = node.link.as_mut() else { return };
         link.heartbeats += 1;
         link.heard = now;
-        self.leases.grant(now, id, &self.config);
+        // A shorter one of a changed configuration holds for nodes that register from then on.
+        let lease_ns = node.lease_ns.max(self.config.lease_ns);
+        self.leases.grant(now, id, lease_ns, &self.config);
         out.push(Action::Lease { node: id, number });
     }
 
@@ -81,6 +83,7 @@ impl Cluster {
             out.push(Action::Disconnect { node: id });
         }
         node.outstanding.clear();
+        node.lease_ns = 0;
         let jobs: Vec<_> = node.jobs.union(&node.opened).copied().collect();
         for job in jobs {
             self.lose_parts(now, job, id, dc_model::GiveUp::NodeLost, out);

@@ -34,6 +34,8 @@ pub(super) struct LiveNode {
     /// The record that says that it is up: nothing is launched there before that is on disk, so that a scheduler that
     /// restarts knows where something may run.
     pub up_seq: u64,
+    /// The lease it was told of, in ns, until that has ended.
+    pub lease_ns: u64,
     /// Its jobs were told that nothing new starts here.
     pub is_withdrawn: bool,
     /// Nothing before its first registration.
@@ -56,6 +58,7 @@ impl LiveNode {
             link: None,
             incarnation: Incarnation::default(),
             up_seq: 0,
+            lease_ns: 0,
             is_withdrawn: true,
             cores: Cores::default(),
             speed_permille: 1000,
@@ -91,13 +94,14 @@ impl LiveNode {
         }
     }
 
-    pub fn register(&mut self, now: Tick, registration: &Registration) {
+    pub fn register(&mut self, now: Tick, registration: &Registration, lease_ns: u64) {
         self.incarnation = registration.incarnation;
         self.cores.set_topology(&registration.topology, registration.memory_max_bytes);
         if registration.speed_permille > 0 {
             self.speed_permille = registration.speed_permille;
         }
         self.link = Some(Link { settled: false, heartbeats: 0, heard: now, held: BTreeMap::new() });
+        self.lease_ns = lease_ns;
         self.outstanding.clear();
     }
 }

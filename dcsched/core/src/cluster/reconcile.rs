@@ -19,7 +19,9 @@ impl Cluster {
         for id in up.collect::<Vec<_>>() {
             self.nodes.insert(id, LiveNode::unheard());
             self.expected.insert(id);
-            self.leases.grant(now, id, &self.config);
+            // Those of before may be longer than those of now.
+            let lease_ns = self.durable.lease_ns.max(self.config.lease_ns);
+            self.leases.grant(now, id, lease_ns, &self.config);
         }
         for id in self.durable.jobs.keys().copied().collect::<Vec<_>>() {
             self.take_up(now, id, out);
@@ -49,9 +51,11 @@ impl Cluster {
             }
         }
         if let Some(live) = self.nodes.get_mut(&id) {
-            live.register(now, &registration);
+            live.register(now, &registration, self.config.lease_ns);
         }
         self.tell_withdrawn(now, id, out);
+        // On disk before anything is launched there.
+        self.tell_lease(out);
         if self.durable.nodes.get(&id).is_some_and(|seen| !seen.up) {
             self.commit(ClusterRecord::NodeUp { node: id }, out);
             let seq = self.seq;
@@ -59,8 +63,18 @@ impl Cluster {
             self.up_pending.push_back((seq, id));
             self.ask_sync(out);
         }
-        self.leases.grant(now, id, &self.config);
+        self.leases.grant(now, id, self.config.lease_ns, &self.config);
         out.push(Action::Welcome { name: registration.name, node: id });
+    }
+
+    /// Nodes may be told of a longer lease than any before; or nobody holds a longer one any more.
+    fn tell_lease(&mut self, out: &mut Vec<Action>) {
+        let held = self.nodes.values().map(|node| node.lease_ns);
+        let of_before = if self.expected.is_empty() { 0 } else { self.durable.lease_ns };
+        let lease_ns = held.max().unwrap_or(0).max(of_before).max(self.config.lease_ns);
+        if lease_ns != self.durable.lease_ns {
+            self.commit(ClusterRecord::LeaseTold { lease_ns }, out);
+        }
     }
 
     /// What a registering node has of one job.

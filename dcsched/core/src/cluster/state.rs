@@ -18,6 +18,7 @@ impl Cluster {
         w.u16(VERSION);
         w.u64(self.durable.last_job);
         w.u32(self.durable.last_node);
+        w.u64(self.durable.lease_ns);
         w.u32(self.durable.nodes.len() as u32);
         for (id, seen) in &self.durable.nodes {
             w.u32(*id);
@@ -65,6 +66,7 @@ impl Cluster {
             return Err(DecodeError::Unknown("version of a cluster's state"));
         }
         let last = (r.u64()?, r.u32()?);
+        durable.lease_ns = r.u64()?;
         for _ in 0..r.count(13)? {
             let (id, name) = (r.u32()?, text(r)?);
             let (bits, reason) = (r.u8()?, text(r)?);
@@ -102,7 +104,10 @@ impl Cluster {
     /// The durable state as text: what tests compare.
     #[must_use]
     pub fn projection(&self) -> String {
-        let mut text = format!("last job {} node {}\n", self.durable.last_job, self.durable.last_node);
+        let mut text = format!(
+            "last job {} node {} lease {}\n",
+            self.durable.last_job, self.durable.last_node, self.durable.lease_ns
+        );
         for (id, seen) in &self.durable.nodes {
             let _ = writeln!(text, "node {id} {seen:?}");
         }
