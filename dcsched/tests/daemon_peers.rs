@@ -13,7 +13,6 @@ use dc_model::cluster::{FromClient, ToClient, VERSION};
 use std::io::Read;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A free port; somebody else may take it before it is used, which no test here survives.
@@ -47,13 +46,9 @@ impl Tls {
         endpoint
     }
 
-    /// What a peer of the scheduler has: the scheduler's key.
+    /// What a peer of the scheduler trusts.
     fn admission(&self) -> Admission {
-        let mut peers = (*self.peers.peers()).clone();
-        let name = Name::parse("sched").unwrap();
-        let fingerprint = self.scheduler();
-        peers.add(Peer { fingerprint, role: Role::Scheduler, name, not_after: None, owner: None }).unwrap();
-        Admission::of(Arc::new(peers), &[Role::Scheduler])
+        Admission::of(self.peers.peers(), &[Role::Scheduler])
     }
 
     fn dial(&self, endpoint: &Endpoint) -> Result<Talk, String> {
@@ -69,7 +64,7 @@ fn nodes_and_commands_of_other_hosts_come_with_keys() {
     let (node_key, client_key) = (tls.trust(Role::Node, "n1"), tls.trust(Role::Client, "ann"));
     let stranger = Endpoint::new(&KeyPair::generate().unwrap()).unwrap();
     tls.daemon.signal(nix::sys::signal::Signal::SIGHUP);
-    tls.daemon.wait_log("the peers file has 2 keys");
+    tls.daemon.wait_log("the peers file has 3 keys");
     let mut client = Client::over(tls.dial(&client_key).unwrap());
     let id = client.submitted(&record(1, 2));
     let other = Node::try_over(tls.dial(&node_key).unwrap(), registration("n2", 1, 2), &[]);

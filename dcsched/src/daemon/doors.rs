@@ -5,7 +5,7 @@ use super::poller::{Interest, Poller};
 use super::settings::{self, Settings};
 use dc_link::{
     Acceptor, Admission, ClusterId, Endpoint, Gate, JoinError, JoinRequest, Joined, KeyPair, LocalListener,
-    Parties, Party, PeersError, PeersFile, Role, Rule, Rules, TokenRecord, TokenState, TokensFile,
+    Name, Parties, Party, PeersError, PeersFile, Role, Rule, Rules, TokenRecord, TokenState, TokensFile,
     UnixSeconds,
 };
 use dc_model::cluster::{Kind, VERSION, client::FROM_CLIENT, node::FROM_NODE};
@@ -154,10 +154,14 @@ impl TlsDoor {
         let pair = KeyPair::read_or_make(&settings.key).map_err(|error| error.to_string())?;
         let endpoint = Endpoint::new(&pair).map_err(|error| error.to_string())?;
         let peers = match PeersFile::open(&settings.peers) {
-            Err(PeersError::Missing(path)) => PeersFile::create(&path, cluster),
-            other => other,
+            // A new cluster's, with the scheduler's own line.
+            Err(PeersError::Missing(path)) => {
+                let name = Name::parse("scheduler").map_err(|error| error.to_string())?;
+                let found = dc_link::found(cluster, &name, &settings.key, &path);
+                found.map_err(|error| error.to_string())?.1
+            }
+            other => other.map_err(|error| error.to_string())?,
         };
-        let peers = peers.map_err(|error| error.to_string())?;
         settings::check_cluster(&peers, settings, cluster)?;
         let tokens = TokensFile::open(&settings.tokens, &peers).map_err(|error| error.to_string())?;
         let gate = Gate::new(settings.caps);
