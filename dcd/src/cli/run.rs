@@ -15,11 +15,12 @@ pub struct Args {
 
 /// Serves until a signal asks for the end.
 pub(super) fn run(args: &NodeArgs) -> Result<u8, Failed> {
-    let node = args.of(&args.load()?)?;
+    let config = args.load()?;
+    let node = args.of(&config)?;
     Abilities::detect().choose(node.kill).map_err(Failed::Own)?;
     let source = topology::source(&node.topology);
     let found = topology::found(&source, node.cpus.as_ref())?;
-    let settings = Settings::of_node(&node, !source.is_here());
+    let settings = Settings::of_node(&node, !source.is_here()).with_checkpoints(&config.checkpoints);
     log::start();
     let again = args.clone();
     let read = move || {

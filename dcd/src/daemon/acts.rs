@@ -5,7 +5,7 @@ use crate::starters::{self, Life};
 use crate::sweep::sweep_job_in;
 use dc_model::JobUuid;
 use dc_spool::Spool;
-use dc_spool::files::Dir;
+use dc_spool::files::{Dir, FileError};
 use dc_spool::{job, layout};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,8 @@ pub struct Opening {
     pub number: u64,
     /// The starter's program.
     pub exe: PathBuf,
+    /// Where all nodes have their jobs' checkpoints and results, if there.
+    pub shared: Option<PathBuf>,
     /// Whether ranks are bound to their CPUs.
     pub binds: bool,
 }
@@ -46,6 +48,9 @@ pub fn open(what: &Opening) -> Result<u64, String> {
         return Err("its job record is another job's".to_owned());
     }
     let fresh = make(what, &record)?;
+    if let Some(shared) = &what.shared {
+        make_shared(&shared.join(what.job.to_string())).map_err(|error| error.to_string())?;
+    }
     let begun = begin(what);
     if begun.is_err() && fresh {
         // The first error is the one that is told.
@@ -69,6 +74,23 @@ fn make(what: &Opening, record: &job::JobRecord) -> Result<bool, String> {
         }
     }
     Spool::create(&what.dir, record).map(|_| true).map_err(|error| error.to_string())
+}
+
+/// The part of a job's directory that all nodes have together; another node may be making it.
+fn make_shared(dir: &Path) -> Result<(), FileError> {
+    Spool::make_parents(&dir.join(layout::CKPT))?;
+    let dir = Dir::open(dir)?;
+    dir.subdir_or_make(layout::CKPT, layout::DIR_MODE)?;
+    dir.subdir_or_make(layout::RESULT, layout::DIR_MODE)?;
+    Ok(())
+}
+
+/// Removes it, when the job is forgotten. All of its nodes do; what one does not get another does.
+pub fn remove_shared(shared: &Path, job: JobUuid) {
+    let dir = shared.join(job.to_string());
+    if dir.is_dir() {
+        let _ = Spool::remove_at(&dir, &[]);
+    }
 }
 
 fn begin(what: &Opening) -> Result<u64, String> {

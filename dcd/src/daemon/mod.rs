@@ -6,6 +6,7 @@
 mod acts;
 mod backoff;
 pub(crate) mod clock;
+mod copies;
 mod error;
 mod facts;
 mod job;
@@ -28,6 +29,7 @@ pub(crate) use streams::PeerAsk;
 pub use streams::PeerAsks;
 pub use turn::Ending;
 
+use crate::peer::copies::Copies;
 use crate::starters::{self, Life};
 use crate::topology::Found;
 use dc_link::Name;
@@ -55,6 +57,8 @@ enum Answer {
     Buried { job: JobUuid, did_remove: bool, buried: Result<Vec<PathBuf>, String> },
     /// Of a peer's connection.
     Peer(PeerAsk),
+    /// Checkpoints of others are here, as far as there are any.
+    Brought { job: JobUuid, number: u64 },
     /// A host's addresses.
     LookedUp(Result<Vec<SocketAddr>, String>),
 }
@@ -103,6 +107,9 @@ pub struct Daemon {
     works: Works<Answer>,
     configured: Option<reload::Configured>,
     streams: Streams,
+    copies: Copies,
+    /// Launches that wait for checkpoints.
+    waiting: copies::Waiting,
     /// Where the peer port is reached.
     address: String,
     signals: SignalFd,
@@ -150,6 +157,7 @@ impl Daemon {
                 ^ clock::boottime_ns();
         let uplink = Uplink::new(&settings, seed)?;
         let works = Works::new().map_err(os("make a bell"))?;
+        let copies = copies::begin(&settings, &state, identities.as_ref());
         let mut daemon = Self {
             settings,
             state,
@@ -164,6 +172,8 @@ impl Daemon {
             works,
             configured: None,
             streams: Streams::default(),
+            copies,
+            waiting: copies::Waiting::default(),
             address: String::new(),
             signals,
             starters: 0,
@@ -186,6 +196,7 @@ impl Daemon {
                 Life::Alive => {
                     info!(%job, "found its starter");
                     let number = acts::number(&dir).unwrap_or_else(|| self.next_number());
+                    self.copies.on_job(job);
                     self.jobs.insert(job, Job::found(job, dir, number, now));
                 }
                 Life::Dead => {

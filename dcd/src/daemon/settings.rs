@@ -1,6 +1,6 @@
 //! What dcd is told at its start; from dc.toml's part for a node.
 
-use dc_config::{HostPort, Kill, Node, Place};
+use dc_config::{Checkpoints, HostPort, Keep, Kill, Node, Partner, Place};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -60,6 +60,12 @@ pub struct Settings {
     pub memory_max_bytes: u64,
     /// How ranks are to be killed.
     pub kill: Kill,
+    /// Where checkpoints are.
+    pub keep: Keep,
+    /// The directory that all nodes see, where they are there.
+    pub shared_dir: Option<PathBuf>,
+    /// Who has copies of them.
+    pub partner: Partner,
     /// The starter's program; none: looked for.
     pub starter: Option<PathBuf>,
     /// The longest wait before dcsched is dialled again.
@@ -84,6 +90,9 @@ impl Settings {
             speed_permille: 0,
             memory_max_bytes: 0,
             kill: Kill::Auto,
+            keep: Keep::Local,
+            shared_dir: None,
+            partner: Partner::Auto,
             starter: None,
             retry_max: Duration::from_secs(5),
             close_wait: Duration::from_secs(10),
@@ -112,8 +121,15 @@ impl Settings {
             speed_permille: node.speed_permille,
             memory_max_bytes: node.memory_bytes.unwrap_or(0),
             kill: node.kill,
+            partner: node.partner.clone(),
             retry_max: node.retry_max,
             ..Self::new(node.name.as_str(), node.state.clone(), scheduler)
         }
+    }
+
+    /// With what dc.toml says of checkpoints.
+    #[must_use]
+    pub fn with_checkpoints(self, checkpoints: &Checkpoints) -> Self {
+        Self { keep: checkpoints.keep, shared_dir: checkpoints.shared_dir.clone(), ..self }
     }
 }

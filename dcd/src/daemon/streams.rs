@@ -74,7 +74,12 @@ impl Daemon {
 
     /// Opens the peer port, and gives what others are told of it; nothing where there is none.
     pub(super) fn open_port(&self) -> Result<String, PortError> {
-        let serving = Serving { jobs: self.state.jobs().to_owned(), asks: PeerAsks(self.works.sends()) };
+        let serving = Serving {
+            jobs: self.state.jobs().to_owned(),
+            shared: self.shared_dir(),
+            copies: self.copy_store(),
+            asks: PeerAsks(self.works.sends()),
+        };
         let (Some(peer), Some(identities)) = (&self.settings.peer, &self.identities) else {
             let path = self.state.path().join(SOCKET);
             return Ok(match Port::open(Listen::Local(path.clone()), serving) {

@@ -238,6 +238,7 @@ impl Daemon {
         self.last_lost = Some(why);
         self.talk = Talk::Down;
         self.reopen.clear();
+        self.waiting.clear();
         self.jobs.values_mut().for_each(Job::on_link_lost);
     }
 
@@ -261,7 +262,7 @@ impl Daemon {
             }
             ToNode::Open { job, uid, record, hello, id } => self.on_open(job, id, uid, record, &hello, now),
             ToNode::Order { job, frames } => match orders::read(&frames) {
-                Ok(orders) => self.on_orders(job, orders, now),
+                Ok(orders) => self.on_ordered(job, orders, now),
                 Err(error) => self.lose(format!("it sent {error}"), now),
             },
             ToNode::Acknowledge { job, starter, seq } => {
@@ -270,8 +271,7 @@ impl Daemon {
                 }
             }
             ToNode::Close { job, remove } => self.on_close(job, remove, now),
-            // Whom copies of checkpoints go to; none are made yet.
-            ToNode::Peers { .. } => {}
+            ToNode::Peers { nodes } => self.copies.set_peers(nodes),
         }
     }
 
@@ -308,6 +308,7 @@ impl Daemon {
             settle_by_ns: now.saturating_add(SETTLE_NS),
         };
         info!(epoch, node, lease_ms, heartbeat_ms, "registered");
+        self.waiting.clear();
         self.jobs.values_mut().for_each(|job| job.on_link_up(now));
         self.beat(now);
     }
@@ -328,7 +329,8 @@ impl Daemon {
             return self.lose("it sent a starter's first message of another job".to_owned(), now);
         }
         let dir = self.state.job(uuid);
-        hello.spool = dir.as_os_str().as_bytes().to_vec();
+        let spool = self.shared_dir().map_or(dir, |shared| shared.join(uuid.to_string()));
+        hello.spool = spool.as_os_str().as_bytes().to_vec();
         let open = Open { record, hello, orders: Vec::new() };
         match self.jobs.get(&uuid) {
             None => {
@@ -351,13 +353,15 @@ impl Daemon {
             number,
             exe,
             binds: !self.settings.synthetic,
+            shared: self.shared_dir(),
         };
         self.jobs.insert(uuid, Job::opening(uuid, dir, number, open.hello));
+        self.copies.on_job(uuid);
         self.works.start(move || Answer::Opened { job: opening.job, opened: acts::open(&opening) });
-        self.on_orders(uuid, open.orders, now);
+        self.on_ordered(uuid, open.orders, now);
     }
 
-    fn on_orders(&mut self, uuid: JobUuid, orders: Vec<ToStarter>, now: u64) {
+    pub(super) fn on_orders(&mut self, uuid: JobUuid, orders: Vec<ToStarter>, now: u64) {
         if let Some(open) = self.reopen.get_mut(&uuid) {
             return open.orders.extend(orders);
         }
@@ -369,6 +373,8 @@ impl Daemon {
 
     fn on_close(&mut self, uuid: JobUuid, remove: bool, now: u64) {
         self.reopen.remove(&uuid);
+        self.waiting.drop_job(uuid);
+        self.copies.on_closed(uuid, remove);
         if self.with_job(uuid, now, |job, _| job.on_close(remove, now)) {
             return;
         }
@@ -388,6 +394,7 @@ impl Daemon {
                 Answer::Buried { job, did_remove, buried } => {
                     self.with_job(job, now, |job, wants| job.on_buried(buried, did_remove, now, wants));
                 }
+                Answer::Brought { job, number } => self.on_brought(job, number, now),
                 Answer::Peer(ask) => self.on_peer(ask),
                 Answer::LookedUp(found) => {
                     let mut events = Vec::new();
@@ -416,10 +423,17 @@ impl Daemon {
                         self.send(&message, now);
                     }
                 }
-                Want::Bury(burial) => self.works.start(move || {
-                    let (job, did_remove) = (burial.job, burial.remove);
-                    Answer::Buried { job, did_remove, buried: acts::bury(&burial) }
-                }),
+                Want::Bury(burial) => {
+                    let shared = self.shared_dir();
+                    self.works.start(move || {
+                        let (job, did_remove) = (burial.job, burial.remove);
+                        let buried = acts::bury(&burial);
+                        if let (Some(shared), true, true) = (shared, did_remove, buried.is_ok()) {
+                            acts::remove_shared(&shared, job);
+                        }
+                        Answer::Buried { job, did_remove, buried }
+                    });
+                }
                 Want::Log(line) => warn!(job = %uuid, "{}", plain(&line)),
                 Want::Done => self.done += 1,
                 Want::Input(want) => self.streams.want(uuid, want),

@@ -1,11 +1,14 @@
 //! One connection that asks for data, or brings it: one request after another until it is closed.
 
+use super::copies::serve as copies;
 use super::line::{Line, LineError};
 use super::results;
 use super::serve::{Over, Serving, may_have};
-use dc_link::{Conn, Identity};
+use dc_link::{Conn, Identity, Role};
 use dc_model::cluster::data::{FROM_DATA, FromData, ToData};
 use dc_model::codec::DecodeError;
+use nix::unistd::geteuid;
+use std::path::{Path, PathBuf};
 
 /// How long a request is waited for, in ns: a command fetches again and again while a job runs.
 const REQUEST_NS: u64 = 600_000_000_000;
@@ -40,10 +43,44 @@ fn answer(
             if dir.exists() && !may_have(who, &dir) {
                 return line.say(&ToData::No(format!("job {job} is another user's")));
             }
-            results::serve(line, &[&dir], job, &wanted)
+            let shared = serving.shared.as_ref().map(|shared| shared.join(job.to_string()));
+            let dirs: Vec<&Path> =
+                [Some(&dir), shared.as_ref()].into_iter().flatten().map(PathBuf::as_path).collect();
+            results::serve(line, &dirs, job, &wanted)
+        }
+        FromData::PutCopy { .. }
+        | FromData::ListCopies { .. }
+        | FromData::GetCopy { .. }
+        | FromData::Forget { .. }
+            if !is_node(who) =>
+        {
+            Err(LineError::Refused("copies of checkpoints are between nodes".to_owned()))
+        }
+        FromData::PutCopy { job, subtask, restart, bytes } => {
+            copies::take(line, &serving.copies, job, subtask, restart, bytes)
+        }
+        FromData::ListCopies { job, below } => {
+            copies::list(line, &serving.copies, &serving.jobs, job, &below)
+        }
+        FromData::GetCopy { job, subtask, restart } => {
+            let places = copies::places(&serving.copies, &serving.jobs, job);
+            copies::send(line, &places, subtask, restart)
+        }
+        FromData::Forget { job } => {
+            serving.copies.forget(job);
+            line.say(&ToData::Done)
         }
         FromData::Piece(_) => Err(DecodeError::Impossible("piece of nothing").into()),
         _ => line.say(&ToData::No("this node does not do that".to_owned())),
+    }
+}
+
+/// Whether it is another node's dcd; on one host, whoever may see all of this one's files.
+fn is_node(who: &Identity) -> bool {
+    match who {
+        Identity::Peer(peer) => peer.role == Role::Node,
+        Identity::Local(who) => who.uid == 0 || who.uid == geteuid().as_raw(),
+        Identity::Joiner(_) => false,
     }
 }
 

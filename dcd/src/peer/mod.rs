@@ -7,11 +7,13 @@
 //! - `data`: what is no stream, over a `line`: `results` that [`fetch`] fetches.
 
 pub mod client;
+pub(crate) mod copies;
 mod data;
 mod dial;
 pub mod fetch;
 mod line;
 mod port;
+pub(crate) mod reach;
 mod results;
 mod serve;
 mod stream;

@@ -1,5 +1,6 @@
 //! One connection whose other side is known: what it asks for first decides what it is.
 
+use super::copies::Store;
 use super::data;
 use super::stream::{self, Attached};
 use super::{ALIVE_NS, clock};
@@ -18,6 +19,10 @@ use tracing::debug;
 pub struct Serving {
     /// Where the jobs' directories are.
     pub jobs: PathBuf,
+    /// Where checkpoints and results of all nodes are, if they are kept there.
+    pub shared: Option<PathBuf>,
+    /// Copies for others.
+    pub(crate) copies: Store,
     /// The way to the daemon's loop.
     pub asks: PeerAsks,
 }

@@ -114,6 +114,7 @@ impl Daemon {
             && self.by_node.get(&node) == Some(&id)
         {
             self.by_node.remove(&node);
+            self.on_nodes_changed();
             self.orders.retain(|(of, _), _| *of != node);
             let name = self.node_name(node);
             info!(

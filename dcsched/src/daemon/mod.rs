@@ -18,6 +18,7 @@ mod links;
 mod listing;
 mod nodes;
 mod open;
+mod peers;
 mod perform;
 mod poller;
 pub mod records;
@@ -116,6 +117,8 @@ pub struct Daemon {
     signals: Signals,
     doors: Doors,
     links: Links,
+    /// When the nodes are to be told of each other.
+    peers_due: Option<u64>,
     /// The connection of each node.
     by_node: BTreeMap<NodeId, LinkId>,
     /// Nodes that wait for their number, by name.

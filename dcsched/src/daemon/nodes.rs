@@ -196,6 +196,7 @@ impl Daemon {
         let node = self.links.get(link).and_then(super::links::Link::node);
         let Some(node) = node else { return Ok(Err("the node was not taken".to_owned())) };
         self.facts.insert(node, facts);
+        self.on_nodes_changed();
         self.followers.nodes.insert(node);
         Ok(Ok(()))
     }

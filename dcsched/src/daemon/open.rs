@@ -141,6 +141,7 @@ pub fn open(options: Options) -> Result<Daemon, Failed> {
         doors,
         links: Links::default(),
         by_node: BTreeMap::new(),
+        peers_due: None,
         registering: BTreeMap::new(),
         facts: BTreeMap::new(),
         passed_on: BTreeMap::new(),

@@ -58,7 +58,14 @@ impl Daemon {
     fn wait_ns(&self) -> Option<u64> {
         let now = clock::now();
         let life = self.followers.links().next().map(|_| self.life_due);
-        let due = [self.core.due(), self.links.due(), self.doors.due(), life, Some(self.recheck_due)];
+        let due = [
+            self.core.due(),
+            self.links.due(),
+            self.doors.due(),
+            life,
+            Some(self.recheck_due),
+            self.peers_due,
+        ];
         let due = due.into_iter().flatten().min()?;
         Some(due.saturating_sub(now))
     }
@@ -107,6 +114,7 @@ impl Daemon {
         self.tell_followers();
         self.tell_mergers();
         self.tell_life();
+        self.maybe_tell_peers();
         let now = clock::now();
         let holds = self.journal.holds();
         let settled = self.links.settle(&self.poller, holds, now);

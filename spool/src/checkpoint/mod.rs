@@ -2,6 +2,7 @@
 //! docs/spool-format.md. Nothing here removes one but [`Checkpoints::prune`], which the starter alone calls.
 
 mod choose;
+mod copy;
 mod prune;
 mod read;
 mod regions;
@@ -9,6 +10,7 @@ mod set;
 mod write;
 
 pub use choose::{Choice, Found};
+pub use copy::Incoming;
 pub use prune::Pruned;
 pub use read::Checkpoint;
 pub use regions::{Entry, REGIONS_MAX, Region, RegionMut};

@@ -65,7 +65,7 @@ impl Checkpoints {
 
     /// The subtask's directory, made where it is missing. Its entry is synced once by every process: it was made,
     /// perhaps, by an attempt that was killed before it could do that.
-    fn subtask_dir_to_write(&self, subtask: SubtaskId) -> Result<Dir, FileError> {
+    pub(super) fn subtask_dir_to_write(&self, subtask: SubtaskId) -> Result<Dir, FileError> {
         let name = layout::subtask_dir(subtask);
         let dir = match self.dir.subdir(&name) {
             Err(error) if error.is_not_found() => match self.dir.make_subdir(&name, DIR_MODE) {
