@@ -151,7 +151,7 @@ impl Stream<'_> {
         self.look_at_ns = now.saturating_add(self.look_ns);
         self.look_ns = (self.look_ns * 2).min(LOOK_NS[1]);
         if !self.at.dir.exists() {
-            return Ok(());
+            return self.maybe_ended();
         }
         if !may_have(&self.at.who, &self.at.dir) {
             return Err(Over::Refused("the job is another user's".to_owned()));
@@ -162,8 +162,20 @@ impl Stream<'_> {
                 self.look_ns = LOOK_NS[0];
                 Ok(())
             }
-            Err(ConnectError::Dead { .. } | ConnectError::NotYet { .. }) => Ok(()),
+            Err(ConnectError::Dead { .. } | ConnectError::NotYet { .. }) => self.maybe_ended(),
             Err(error) => Err(Over::Refused(error.to_string())),
+        }
+    }
+
+    /// Tells that the starter whose output was sent has ended, once that is so: its connection ends a moment before it does.
+    fn maybe_ended(&mut self) -> Result<(), Over> {
+        let is_over = !matches!(life(&self.at.dir), Ok(Life::Alive | Life::Dead));
+        match self.starter_inc.filter(|_| is_over && self.output.is_none()) {
+            Some(starter_inc) => {
+                self.starter_inc = None;
+                self.say(&ToPeer::Ended { starter_inc })
+            }
+            None => Ok(()),
         }
     }
 
@@ -180,10 +192,8 @@ impl Stream<'_> {
                 Ok(Some(OutputEvent::Frame { frame, end })) => self.say(&ToPeer::Output { end, frame })?,
                 Err(_) => {
                     self.output = None;
-                    let is_over = !matches!(life(&self.at.dir), Ok(Life::Alive | Life::Dead));
-                    if let Some(starter_inc) = self.starter_inc.take().filter(|_| is_over) {
-                        self.say(&ToPeer::Ended { starter_inc })?;
-                    }
+                    (self.look_at_ns, self.look_ns) = (clock::boottime_ns(), LOOK_NS[0]);
+                    self.maybe_ended()?;
                 }
             }
         }

@@ -118,6 +118,8 @@ pub struct Follower {
     /// What the job waits for, as it was told last.
     pub(super) waits: Option<String>,
     pub(super) has_launched: bool,
+    /// When the first rank began that was measured, by the scheduler's clock.
+    pub(super) first_began_ns: u64,
     /// When ranks are warned of the time limit.
     pub(super) warning_ns: Option<u64>,
 
@@ -190,6 +192,7 @@ impl Follower {
             asked_at_ns: 0,
             waits: None,
             has_launched: false,
+            first_began_ns: u64::MAX,
             warning_ns: None,
             reach,
             streams,

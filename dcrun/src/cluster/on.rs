@@ -141,7 +141,7 @@ impl Follower {
     fn on_record(&mut self, record: &Record) -> Option<()> {
         let ended = self.replica.apply(record).ok()?;
         self.front.tally.on_record(record, self.replica.spec());
-        self.front.account.on_record(record);
+        self.on_account(record);
         self.front.tell_record(record);
         match record {
             Record::Launched { subtask, node, .. } => {
@@ -184,6 +184,33 @@ impl Follower {
             _ => {}
         }
         Some(())
+    }
+
+    /// Counts a record for the report. The scheduler's clock began at another time than the job, and it has other jobs'
+    /// cores too: what the report is held against is told here.
+    fn on_account(&mut self, record: &Record) {
+        let account = &mut self.front.account;
+        match record {
+            Record::Measured { ended_ns, ran_ns, .. } => {
+                let began_ns = self.first_began_ns.min(ended_ns.saturating_sub(*ran_ns));
+                self.first_began_ns = began_ns;
+                let mut record = record.clone();
+                if let Record::Measured { ended_ns, .. } = &mut record {
+                    *ended_ns = ended_ns.saturating_sub(began_ns);
+                }
+                account.on_record(&record);
+            }
+            Record::Epoch { .. } => {
+                account.on_record(record);
+                let spec = self.replica.spec();
+                let cores_most = spec.needs.iter().map(|need| need.cores).max().unwrap_or(1).max(1);
+                let cores = self.replica.nodes().map(|node| node.cores).fold(0, u32::saturating_add);
+                let usable = cores.min(spec.ranks.saturating_mul(cores_most));
+                let host = format!("{} nodes", self.replica.nodes().count());
+                account.on_record(&Record::Node { host, cores, usable, predicted_ns: None });
+            }
+            record => account.on_record(record),
+        }
     }
 
     /// An attempt has ended, as decided; its starter may have told more of it.

@@ -22,7 +22,8 @@ pub enum Unreached {
 pub trait Reach: Send + Sync {
     /// The streams of a job's ranks there. On the socket come frames as a serving starter sends them on its output
     /// connection (first [`dc_model::wire::FromStarter::OutputFrom`]), and wishes for input; what is sent back are pieces
-    /// of input and acknowledgements. Its end is the end of the job there, or of the way: asking again tells.
+    /// of input and acknowledgements. [`dc_model::wire::FromStarter::Refused`] says that all output of that starter was sent;
+    /// another one may follow. Its end is the end of the way: asking again tells whether it goes on.
     ///
     /// # Errors
     /// [`Unreached`].

@@ -19,10 +19,13 @@ const READ_BYTES: usize = 256 << 10;
 /// A frame's length and kind, in bytes.
 const HEAD_BYTES: u64 = 5;
 /// Between two tries to reach a node: at first, and at most.
-const AGAIN_MIN: Duration = Duration::from_millis(100);
+const AGAIN_MIN: Duration = Duration::from_millis(20);
 const AGAIN_MAX: Duration = Duration::from_secs(5);
 /// After the job's end a node that cannot be reached is given up after so long.
 const LAST_TRY: Duration = Duration::from_secs(10);
+/// After the job's end a node that sends nothing has nothing: a starter with output that was not taken waits for its
+/// reader, and is found by the node in half of this.
+const NOTHING_AFTER: Duration = Duration::from_secs(1);
 
 /// What the thread is told.
 enum Command {
@@ -74,6 +77,10 @@ struct Node {
     way: Way,
     /// Up to where everything was handed over.
     have: Option<OutputAt>,
+    /// All output of the starter that was there last was handed over.
+    is_done: bool,
+    /// When something came last.
+    heard: Instant,
     again_at: Instant,
     pause: Duration,
     unsent: Vec<u8>,
@@ -167,6 +174,8 @@ impl<F: Fn(Told)> Thread<F> {
                     row: row.clone(),
                     way: Way::Down,
                     have: None,
+                    is_done: false,
+                    heard: now,
                     again_at: now,
                     pause: AGAIN_MIN,
                     unsent: Vec::new(),
@@ -229,15 +238,21 @@ impl<F: Fn(Told)> Thread<F> {
     fn is_over(&mut self) -> bool {
         let Some(ended) = self.ended else { return false };
         let is_late = ended.elapsed() >= LAST_TRY;
+        let has_nothing = ended.elapsed() >= NOTHING_AFTER;
         let is_over = |node: &Node| match node.way {
             Way::Over => true,
-            Way::Down | Way::Dialling => is_late,
-            Way::Up(..) => false,
+            Way::Down | Way::Dialling => node.is_done || is_late,
+            Way::Up(..) => {
+                let is_silent = is_late && node.heard.elapsed() >= LAST_TRY;
+                node.is_done || is_silent || (has_nothing && node.have.is_none())
+            }
         };
         if !self.nodes.values().all(is_over) {
             return false;
         }
-        for node in self.nodes.values().filter(|node| !matches!(node.way, Way::Over)) {
+        for node in
+            self.nodes.values().filter(|node| matches!(node.way, Way::Down | Way::Dialling) && !node.is_done)
+        {
             let why = node.trouble.clone().unwrap_or_else(|| "it does not answer".to_owned());
             (self.told)(Told::Missed(node.row.name.clone(), why));
         }
@@ -253,8 +268,9 @@ impl<F: Fn(Told)> Thread<F> {
             }
         }
         let now = Instant::now();
-        let due =
-            self.nodes.values().filter(|node| matches!(node.way, Way::Down)).map(|node| node.again_at).min();
+        let down = self.nodes.values().filter(|node| matches!(node.way, Way::Down));
+        let last = self.ended.map(|ended| ended + NOTHING_AFTER).filter(|last| *last > now);
+        let due = down.map(|node| node.again_at).chain(last).min();
         let due = due
             .map(|due| PollTimeout::try_from(due.saturating_duration_since(now) + Duration::from_millis(1)));
         let timeout = due.and_then(Result::ok).map_or(look_again(), |due| due.min(look_again()));
@@ -273,14 +289,18 @@ impl<F: Fn(Told)> Thread<F> {
                 node.again_at = Instant::now();
                 return;
             }
-            Ok(n) => frames.push(&buffer[..n]),
+            Ok(n) => {
+                frames.push(&buffer[..n]);
+                node.heard = Instant::now();
+            }
             Err(e) if matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => return,
             Err(error) => return node.lose(&error.to_string()),
         }
         let mut pieces = Vec::new();
-        let taken = take(frames, &mut node.have, &mut pieces, |subtask, attempt, at, room| {
-            (self.told)(Told::Wants { node: id, subtask, attempt, at, room });
-        });
+        let taken =
+            take(frames, (&mut node.have, &mut node.is_done), &mut pieces, |subtask, attempt, at, room| {
+                (self.told)(Told::Wants { node: id, subtask, attempt, at, room });
+            });
         if !pieces.is_empty() {
             if self.console.as_mut().is_some_and(|console| console.write_all(&pieces).is_err()) {
                 self.console = None;
@@ -296,10 +316,10 @@ impl<F: Fn(Told)> Thread<F> {
     }
 }
 
-/// Takes all whole frames: output is appended to `pieces`, and `have` is where it ends.
+/// Takes all whole frames: output is appended to `pieces`, `have` is where it ends, and `is_done` whether that was all.
 fn take(
     frames: &mut FrameBuffer,
-    have: &mut Option<OutputAt>,
+    (have, is_done): (&mut Option<OutputAt>, &mut bool),
     pieces: &mut Vec<u8>,
     wants: impl Fn(SubtaskId, Attempt, u64, u32),
 ) -> Result<(), &'static str> {
@@ -313,7 +333,8 @@ fn take(
             continue;
         }
         match FromStarter::decode(kind, body).map_err(|_| FOREIGN)? {
-            FromStarter::OutputFrom(from) => *have = Some(from),
+            FromStarter::OutputFrom(from) => (*have, *is_done) = (Some(from), false),
+            FromStarter::Refused { .. } => *is_done = true,
             FromStarter::WantInput { subtask, attempt, at, room } => wants(subtask, attempt, at, room),
             _ => return Err(FOREIGN),
         }
