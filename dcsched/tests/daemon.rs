@@ -303,8 +303,9 @@ fn sigterm_ends_it_cleanly_and_sighup_reads_the_configuration_again() {
     let mut client = daemon.client();
     let request = client.number();
     client.send(&FromClient::Reload { request }).unwrap();
-    let said = text(client.answer().unwrap());
-    assert!(said.contains("stays as it is") && said.contains("nonsense"), "{said}");
+    let said = refused(client.answer().unwrap());
+    assert!(said.contains("dc.toml:2:1: ") && said.contains("nonsense"), "{said}");
+    assert!(said.contains("stays as it is"), "{said}");
     assert_eq!(daemon.node("b", 1).lease_ms, 7000);
     std::fs::write(&path, old.replace("/state\"", "/state2\"")).unwrap();
     let request = client.number();

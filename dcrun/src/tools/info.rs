@@ -62,7 +62,7 @@ const COLUMNS: &[Column<NodeRow>] = &[
 const USUAL: &str = "name,state,address,cores,ranks,done,heartbeats,load";
 const LONG: &str = "name,state,address,cores,ranks,done,heartbeats,load,memory,speed,silent,reason";
 
-/// Of docs/lists-json.md.
+/// Of dcinfo(1).
 #[derive(Serialize)]
 struct Document<'a> {
     v: u32,

@@ -51,7 +51,7 @@ impl From<ClusterError> for Failed {
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct SchedArgs {
     /// The scheduler's address, in the place of what DC_SCHED or dc.toml say
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, global = true, value_name = "ADDRESS")]
     sched: Option<String>,
 }
 

@@ -71,8 +71,10 @@ impl Daemon {
             FromClient::Explain { request, what } => self.on_explain(link, party, request, &what),
             FromClient::Reload { request } => {
                 if self.may(link, party, request, Verb::Reload, None) {
-                    let text = self.reload();
-                    self.send_client(link, &ToClient::Text { request, text });
+                    match self.reload() {
+                        Ok(text) => self.send_client(link, &ToClient::Text { request, text }),
+                        Err(text) => self.refuse(link, request, &text.replace('\n', "; ")),
+                    }
                 }
             }
         }

@@ -128,7 +128,8 @@ impl Daemon {
     /// Since when each attempt runs: for lists.
     fn note_running(&mut self, job: JobId, record: &Record) {
         match record {
-            Record::Started { subtask, .. } => {
+            // Started is decided only where what it restarts from was not known before.
+            Record::Launched { subtask, .. } | Record::Started { subtask, .. } => {
                 self.started.insert((job, *subtask), clock::now());
             }
             Record::Done { subtask, .. }

@@ -96,7 +96,10 @@ impl Daemon {
             subtasks_done: tally.done,
             cells: tally.cells,
             cells_done: tally.cells_done,
-            ran_ms: view.first_launch().map(|at| ms(clock::now().saturating_sub(at))),
+            ran_ms: view.first_launch().map(|at| {
+                let until = view.ended().unwrap_or_else(clock::now);
+                ms(until.saturating_sub(at))
+            }),
             left_ms,
         })
     }

@@ -92,15 +92,52 @@ fn subcommands(name: &str) -> Words {
 
 #[test]
 fn options_of_dcrun() {
-    let page = read("man/dcrun.1");
+    options_of("dcrun");
+}
+
+#[test]
+fn options_of_the_lists_and_of_dccancel() {
+    ["dcinfo", "dcqueue", "dccancel"].into_iter().for_each(options_of);
+}
+
+#[test]
+fn options_of_dcctl() {
+    options_of_commands("dcctl", "man/dcctl.8");
+}
+
+/// Of a program without subcommands.
+fn options_of(name: &str) {
+    let page = read(&format!("man/{name}.1"));
     let options = options_in_page(&section(&page, "Sh", "OPTIONS"));
-    let help = options_in_help("dcrun", &[]);
-    assert_same("options", ("dcrun --help", &help), ("OPTIONS of dcrun(1)", &options));
+    let help = options_in_help(name, &[]);
+    assert_same("options", (&format!("{name} --help"), &help), (&format!("OPTIONS of {name}(1)"), &options));
     let everywhere = options_in_page(&page.lines().collect::<Vec<_>>());
-    assert_same("options", ("dcrun --help", &help), ("the whole of dcrun(1)", &everywhere));
+    assert_same("options", (&format!("{name} --help"), &help), (&format!("all of {name}(1)"), &everywhere));
     let synopsis = options_in_page(&section(&page, "Sh", "SYNOPSIS"));
     let unknown: Vec<_> = synopsis.difference(&options).collect();
-    assert!(unknown.is_empty(), "SYNOPSIS of dcrun(1) names {unknown:?}");
+    assert!(unknown.is_empty(), "SYNOPSIS of {name}(1) names {unknown:?}");
+}
+
+/// What follows `-o` in the lists; a column that is none makes the programs name all.
+#[test]
+fn columns_of_the_lists() {
+    let pages = [
+        ("dcinfo", &[][..], "Sh", "COLUMNS"),
+        ("dcqueue", &[][..], "Ss", "Of jobs"),
+        ("dcqueue", &["--subtasks"][..], "Ss", "Of subtasks"),
+    ];
+    for (name, args, kind, title) in pages {
+        let output = run(name, &[args, &["-o", "none"]].concat());
+        assert_eq!(output.status.code(), Some(125));
+        let text = String::from_utf8(output.stderr).unwrap();
+        let (_, list) = text.trim_end().split_once("there are: ").unwrap_or_else(|| panic!("{text}"));
+        let known: Words = list.split(", ").map(str::to_owned).collect();
+        let page = read(&format!("man/{name}.1"));
+        let items = section(&page, kind, title);
+        let items = items.iter().filter_map(|line| line.strip_prefix(".It Cm "));
+        let listed: Words = items.map(str::to_owned).collect();
+        assert_same("columns", (name, &known), (title, &listed));
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::super::times::{Now, span};
 use super::super::{Failed, NOT_ALL, Said, document, filter, sum, table, watch};
 use super::Cli;
 use super::jobs::Wanted;
+use crate::sched::ClusterError;
 use dc_model::JobUuid;
 use dc_model::cluster::SubtaskRow;
 use dc_model::cluster::client::WhichJob;
@@ -114,7 +115,15 @@ pub(super) fn run(cli: &Cli, job: Option<&str>, said: &mut Said<'_>) -> Result<u
         };
         let mut lines = Vec::new();
         for (job, which) in jobs {
-            let rows = asker.subtasks(which)?;
+            let rows = match asker.subtasks(which) {
+                // It was never there, or has been forgotten since it was listed.
+                Err(ClusterError::Refused { text, .. }) => {
+                    said.complain(&text)?;
+                    status = NOT_ALL;
+                    continue;
+                }
+                rows => rows?,
+            };
             let now = Now::here();
             let is_wanted =
                 |row: &SubtaskRow| states.as_ref().is_none_or(|states| states.contains(&row.state));

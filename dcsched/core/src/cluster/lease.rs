@@ -29,12 +29,13 @@ impl Leases {
         Some(node)
     }
 
-    /// A lease was granted now.
+    /// A lease of this length was granted now. A longer one that was granted before holds until its own end: the node
+    /// obeys that.
     pub fn grant(&mut self, now: Tick, node: NodeId, lease_ns: u64, config: &Config) {
         let drift = u128::from(lease_ns) * u128::from(config.drift_permille) / 1000;
         let wait = lease_ns.saturating_add(drift as u64).saturating_add(config.margin_ns);
+        let due = now.saturating_add(wait).max(self.of(node).unwrap_or(0));
         self.end(node);
-        let due = now.saturating_add(wait);
         self.order.insert((due, node));
         self.of.insert(node, due);
     }
@@ -89,5 +90,23 @@ impl Cluster {
             self.lose_parts(now, job, id, dc_model::GiveUp::NodeLost, out);
         }
         self.account_for(now, id, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shorter_lease_ends_no_longer_one_that_was_granted() {
+        let config = Config::default();
+        let mut leases = Leases::default();
+        leases.grant(0, 7, 60_000_000_000, &config);
+        let long = leases.of(7).unwrap();
+        assert!(long >= 60_000_000_000 + config.margin_ns);
+        leases.grant(1_000_000_000, 7, 3_000_000_000, &config);
+        assert_eq!(leases.of(7), Some(long));
+        leases.grant(long, 7, 3_000_000_000, &config);
+        assert!(leases.of(7).unwrap() > long && leases.due() == leases.of(7));
     }
 }

@@ -165,7 +165,8 @@ impl Cluster {
         (self.seq, self.durable_seq, self.sync_asked_seq) = (seq, seq, seq);
     }
 
-    /// Takes other times and limits; they hold from now on.
+    /// Takes other times and limits; they hold from now on. Another lease holds for a node once it has registered
+    /// again: until then it goes by what it was told.
     pub fn set_config(&mut self, config: Config) {
         self.config = config;
     }

@@ -62,6 +62,12 @@ impl<'a> JobView<'a> {
         self.live.first_launch
     }
 
+    /// When it ended, as long as this scheduler runs.
+    #[must_use]
+    pub fn ended(&self) -> Option<Tick> {
+        self.live.ended
+    }
+
     /// Cores it has, and the number of nodes that they are of.
     #[must_use]
     pub fn cores_and_nodes(&self) -> (u32, u32) {
