@@ -3,6 +3,7 @@
 //! `leave.rs`.
 
 use super::again::Connection;
+use super::gather::{Gathered, Nodes};
 use super::reach::Reach;
 use super::replica::Replica;
 use super::streams::{self, Streams};
@@ -11,7 +12,7 @@ use crate::console;
 use crate::front::Front;
 use crate::input::Input;
 use crate::mailbox::{LOOK_AGAIN, Mailbox};
-use crate::merge::{Failed, Merged, exec};
+use crate::merge::exec;
 use crate::signals::Signals;
 use dc_model::cluster::client::{FromClient, RecordBytes, WhichJob};
 use dc_model::wire::{FromStarter, Hello, ToStarter};
@@ -33,8 +34,8 @@ pub enum Notice {
     Input(io::Result<Vec<u8>>),
     /// The scheduler was dialled again.
     Dialled(Box<Result<Wire, ClusterError>>),
-    /// The merge has ended.
-    Merged(Result<Vec<Merged>, Failed>),
+    /// Results were brought and merged, or not.
+    Gathered(Gathered),
 }
 
 /// What came of the job, in its order.
@@ -132,6 +133,9 @@ pub struct Follower {
     pub(super) mailbox: Mailbox<Notice>,
     pub(super) signals: Signals,
     pub(super) merging: Merging,
+    pub(super) gathers_from: Nodes,
+    /// Results were lost, and are or were computed again.
+    pub(super) computes_again: bool,
     pub(super) leash: exec::Leash,
     pub(super) command_dies_ns: Option<u64>,
     pub(super) stop_reason: Option<StopReason>,
@@ -200,6 +204,8 @@ impl Follower {
             mailbox,
             signals,
             merging: Merging::No,
+            gathers_from: Nodes::default(),
+            computes_again: false,
             leash: exec::Leash::default(),
             command_dies_ns: None,
             stop_reason: None,

@@ -1,29 +1,42 @@
 //! The merge of a job that runs elsewhere: its results are brought from the nodes into a directory of dcrun's own, and
-//! merged there as on one machine.
+//! merged there as on one machine. What is lost with a node is told, and computed again.
 
 use super::follow::{Follower, Merging, Notice};
-use super::reach::{Reach, Unreached};
+use super::reach::Reach;
 use crate::front::Sight;
 use crate::merge::{Failed, Merge, Merged, exec, parts};
 use dc_gather::Part;
-use dc_model::cluster::NodeRow;
 use dc_model::cluster::client::FromClient;
-use dc_model::{JobUuid, exit};
+use dc_model::cluster::{NodeRow, NodeState};
+use dc_model::{JobUuid, ResultMeta, SubtaskId, exit};
 use dc_spool::files::Dir;
 use dc_spool::job::JobRecord;
-use dc_spool::layout;
-use dc_spool::spool::Spool;
+use dc_spool::result::Results;
+use dc_spool::spool::{Spool, SpoolError};
+use dcd::peer::client::NodeAt;
+use dcd::peer::fetch::{Outcome, Patience, Wanted, fetch_results};
+use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Nodes that are asked at the same time.
-const THREADS_MAX: usize = 8;
-/// A result that no node gives is asked for again, for so long.
+/// A node that does not answer is tried for so long, before it is looked at whether it is lost.
+const ROUND: Duration = Duration::from_secs(1);
+/// A result that no node gives, of nodes that are not lost, is asked for again for so long.
 const PATIENCE: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(500);
+
+/// Nodes as the scheduler told them last: the loop writes, the thread that brings results reads.
+pub type Nodes = Arc<Mutex<BTreeMap<u32, NodeRow>>>;
+
+/// How the thread ended.
+#[derive(Debug)]
+pub enum Gathered {
+    /// The merge has ended so.
+    Merged(Result<Vec<Merged>, Failed>),
+    /// These results are gone: nothing is merged, and what was brought stays.
+    Lost(Vec<SubtaskId>, String),
+}
 
 /// All that the thread needs.
 struct Gathering {
@@ -33,10 +46,32 @@ struct Gathering {
     keep: bool,
     /// Each part with the node that its result was made on, where that is known.
     parts: Vec<(Part, Option<u32>)>,
-    nodes: Vec<NodeRow>,
+    nodes: Nodes,
+    /// Results were computed again already that nodes would not give: another time does not help.
+    has_again: bool,
     domain: Option<dc_model::Domain>,
     around: exec::Surroundings,
     leash: exec::Leash,
+}
+
+/// Why nothing is merged.
+enum Short {
+    Failed(Failed),
+    Lost(Vec<SubtaskId>, String),
+}
+
+fn own(error: &dyn std::fmt::Display) -> Short {
+    Short::Failed(Failed { status: exit::DC_ERROR, text: error.to_string() })
+}
+
+/// A result that is still to be had.
+struct Missing {
+    subtask: SubtaskId,
+    attempt: dc_model::Attempt,
+    meta: ResultMeta,
+    /// Where it may be: the node that made it, where that is known, else all; the front one is asked next.
+    at: Vec<u32>,
+    why: String,
 }
 
 impl Follower {
@@ -50,6 +85,7 @@ impl Follower {
         }
         self.merging = Merging::Under;
         let all = parts(&self.front.record, &self.replica.durable().entries);
+        self.share_nodes();
         let gathering = Gathering {
             reach: Arc::clone(&self.reach),
             record: self.front.record.clone(),
@@ -60,15 +96,46 @@ impl Follower {
                 .map(|part| (self.replica.result_on(part.subtask), part))
                 .map(|(n, p)| (p, n))
                 .collect(),
-            nodes: self.replica.nodes().cloned().collect(),
-            domain: self.domain.take(),
+            nodes: Arc::clone(&self.gathers_from),
+            has_again: self.computes_again,
+            domain: self.domain.clone(),
             around: self.around_command(),
             leash: self.leash.clone(),
         };
         let told = self.mailbox.clone();
         let thread = std::thread::Builder::new().name("merge".to_owned());
-        if let Err(error) = thread.spawn(move || told.push(Notice::Merged(gathering.run()))) {
-            self.mailbox.push(Notice::Merged(Err(Failed::own("start a thread", &error))));
+        if let Err(error) = thread.spawn(move || told.push(Notice::Gathered(gathering.run()))) {
+            let failed = Failed::own("start a thread", &error);
+            self.mailbox.push(Notice::Gathered(Gathered::Merged(Err(failed))));
+        }
+    }
+
+    /// The thread that brings results sees nodes as this follower does.
+    pub(super) fn share_nodes(&self) {
+        let mut nodes = self.gathers_from.lock().unwrap_or_else(PoisonError::into_inner);
+        *nodes = self.replica.nodes().map(|row| (row.number, row.clone())).collect();
+    }
+
+    /// The thread has ended.
+    pub(super) fn on_gathered(&mut self, gathered: Gathered) {
+        match gathered {
+            Gathered::Merged(result) => {
+                self.command_dies_ns = None;
+                self.front.tell_merged(&result);
+                let status = result.map_or_else(|failed| failed.status, |_| exit::OK);
+                self.merging = Merging::Ended(status);
+                self.tell(FromClient::Merged { job: self.job, status });
+            }
+            Gathered::Lost(subtasks, why) => {
+                let these = match subtasks.len() {
+                    1 => "1 result is".to_owned(),
+                    n => format!("{n} results are"),
+                };
+                self.front.say_if_not_quiet(format!("{these} lost and computed again: {why}"));
+                self.merging = Merging::No;
+                self.computes_again = true;
+                self.tell(FromClient::ResultsLost { job: self.job, subtasks });
+            }
         }
     }
 
@@ -82,16 +149,35 @@ impl Follower {
 }
 
 impl Gathering {
-    fn run(self) -> Result<Vec<Merged>, Failed> {
-        let own = |error: &dyn std::fmt::Display| Failed { status: exit::DC_ERROR, text: error.to_string() };
-        Spool::make_parents(&self.path).map_err(|error| own(&error))?;
-        let (spool, _writer) = Spool::create(&self.path, &self.record).map_err(|error| own(&error))?;
-        let done = self.bring(spool.dir()).and_then(|()| self.merge(spool.dir()));
-        if !self.keep {
+    fn run(self) -> Gathered {
+        let spool = match self.directory() {
+            Ok(spool) => spool,
+            Err(short) => return short.into(),
+        };
+        let done = self.bring(spool.dir()).and_then(|()| self.merge(spool.dir()).map_err(Short::Failed));
+        // What was brought is not brought again, when the lost ones are there.
+        if !self.keep && !matches!(done, Err(Short::Lost(..))) {
             // What cannot be removed is nobody's loss: the results are on the nodes.
             let _ = spool.remove();
         }
-        done
+        match done {
+            Ok(merged) => Gathered::Merged(Ok(merged)),
+            Err(short) => short.into(),
+        }
+    }
+
+    /// The directory of dcrun's own: a new one, or the one that this job's results were brought into before.
+    fn directory(&self) -> Result<Spool, Short> {
+        Spool::make_parents(&self.path).map_err(|error| own(&error))?;
+        match Spool::create(&self.path, &self.record) {
+            Ok((spool, _)) => Ok(spool),
+            Err(taken @ SpoolError::Taken(_)) => {
+                let before = Spool::resume(&self.path).ok();
+                let before = before.filter(|before| before.job.uuid == self.record.uuid);
+                before.map(|before| before.spool).ok_or_else(|| own(&taken))
+            }
+            Err(error) => Err(own(&error)),
+        }
     }
 
     fn merge(&self, dir: &Dir) -> Result<Vec<Merged>, Failed> {
@@ -107,61 +193,112 @@ impl Gathering {
         merge.run()
     }
 
-    /// Brings all results, several at a time.
-    fn bring(&self, dir: &Dir) -> Result<(), Failed> {
-        let results = dir
-            .subdir(layout::RESULT)
-            .map_err(|error| Failed { status: exit::DC_ERROR, text: error.to_string() })?;
-        let next = AtomicUsize::new(0);
-        let worker = || -> Result<(), Failed> {
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some((part, node)) = self.parts.get(at) else { return Ok(()) };
-                // The merge itself says what is wrong with a part that left no result.
-                if let Some((attempt, _)) = part.committed {
-                    self.one(part, attempt, *node, &results)?;
+    /// Brings all results.
+    fn bring(&self, dir: &Dir) -> Result<(), Short> {
+        let job: JobUuid = self.record.uuid;
+        let results = Results::open(dir, job).map_err(|error| own(&error))?;
+        let began = Instant::now();
+        let mut missing = self.wanted();
+        loop {
+            let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let mut lost = BTreeMap::new();
+            let wanted: Vec<Wanted> = missing.values().map(Missing::wanted).collect();
+            let at = self.addresses(&nodes, &wanted, &mut missing);
+            let patience = Patience(ROUND);
+            let fetched =
+                fetch_results(job, &wanted, &at, &results, patience, |one, outcome| match outcome {
+                    Outcome::Fetched => drop(missing.remove(&one.subtask)),
+                    Outcome::Lost(why) => drop(lost.insert(one.subtask, why)),
+                });
+            fetched.map_err(|error| own(&error))?;
+            if missing.is_empty() {
+                return Ok(());
+            }
+            for (subtask, why) in lost {
+                if let Some(one) = missing.get_mut(&subtask) {
+                    let from = one.at.first().and_then(|node| nodes.get(node));
+                    one.why = format!("{}: {why}", from.map_or("a node", |row| &row.name));
+                    one.at.rotate_left(1);
                 }
             }
-        };
-        std::thread::scope(|scope| {
-            let count = THREADS_MAX.min(self.parts.len().max(1));
-            let threads: Vec<_> = (0..count).map(|_| scope.spawn(worker)).collect();
-            let ends = threads.into_iter().map(|thread| {
-                let lost = || Failed { status: exit::DC_ERROR, text: "a thread was lost".to_owned() };
-                thread.join().unwrap_or_else(|_| Err(lost()))
-            });
-            // All of them end before the first error is told.
-            ends.collect::<Vec<_>>().into_iter().collect()
-        })
+            self.look_whether_lost(&missing, began)?;
+            std::thread::park_timeout(ROUND / 4);
+        }
     }
 
-    /// From the node where it was made, else from any that has it: a partner may have a copy.
-    fn one(
+    fn wanted(&self) -> BTreeMap<SubtaskId, Missing> {
+        let all: Vec<u32> =
+            self.nodes.lock().unwrap_or_else(PoisonError::into_inner).keys().copied().collect();
+        // The merge itself says what is wrong with a part that left no result.
+        let committed = self.parts.iter().filter_map(|(part, node)| Some((part, node, part.committed?)));
+        let missing = committed.map(|(part, node, (attempt, meta))| {
+            let at = node.map_or_else(|| all.clone(), |node| vec![node]);
+            let why = "nobody knows where it is".to_owned();
+            (part.subtask, Missing { subtask: part.subtask, attempt, meta, at, why })
+        });
+        missing.collect()
+    }
+
+    /// Where these nodes are reached; why one cannot be is told of what is missing there.
+    fn addresses(
         &self,
-        part: &Part,
-        attempt: dc_model::Attempt,
-        node: Option<u32>,
-        results: &Dir,
-    ) -> Result<(), Failed> {
-        let job: JobUuid = self.record.uuid;
-        let began = Instant::now();
-        loop {
-            let mut last: Option<(String, Unreached)> = None;
-            let first = self.nodes.iter().filter(|row| Some(row.number) == node);
-            let others = self.nodes.iter().filter(|row| Some(row.number) != node);
-            for row in first.chain(others) {
-                match self.reach.result(row, job, part.subtask, attempt, results) {
-                    Ok(()) => return Ok(()),
-                    // The node where it was made says best why it is not there.
-                    Err(why) => last = last.or(Some((row.name.clone(), why))),
+        nodes: &BTreeMap<u32, NodeRow>,
+        wanted: &[Wanted],
+        missing: &mut BTreeMap<SubtaskId, Missing>,
+    ) -> BTreeMap<u32, NodeAt> {
+        let mut found = BTreeMap::new();
+        for one in wanted {
+            let Some(row) = nodes.get(&one.node).filter(|_| !found.contains_key(&one.node)) else { continue };
+            match self.reach.at(row) {
+                Ok(at) => drop(found.insert(one.node, at)),
+                Err(why) => {
+                    if let Some(one) = missing.get_mut(&one.subtask) {
+                        one.why = format!("{}: {why}", row.name);
+                    }
                 }
             }
-            if began.elapsed() >= PATIENCE || self.leash.is_stopped() {
-                let (node, why) = last.unwrap_or(("any node".to_owned(), Unreached::Gone));
-                let text = format!("the result of subtask {} cannot be had from {node}: {why}", part.subtask);
-                return Err(Failed { status: exit::DC_ERROR, text });
-            }
-            std::thread::park_timeout(PAUSE);
+        }
+        found
+    }
+
+    /// Those of nodes that are lost are to be computed again at once; others after patience, once.
+    fn look_whether_lost(&self, missing: &BTreeMap<SubtaskId, Missing>, began: Instant) -> Result<(), Short> {
+        let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_lost = |node: &u32| nodes.get(node).is_none_or(|row| row.state == NodeState::Lost);
+        let of_lost: Vec<&Missing> = missing.values().filter(|one| one.at.iter().all(is_lost)).collect();
+        if let Some(first) = of_lost.first() {
+            let name = first.at.first().and_then(|node| nodes.get(node)).map_or("a node", |row| &row.name);
+            let why = format!("{name} is lost");
+            return Err(Short::Lost(of_lost.iter().map(|one| one.subtask).collect(), why));
+        }
+        let Some(first) = missing.values().next().filter(|_| began.elapsed() >= PATIENCE) else {
+            return if self.leash.is_stopped() { Err(self.refused(missing)) } else { Ok(()) };
+        };
+        if self.has_again {
+            return Err(self.refused(missing));
+        }
+        Err(Short::Lost(missing.keys().copied().collect(), first.why.clone()))
+    }
+
+    fn refused(&self, missing: &BTreeMap<SubtaskId, Missing>) -> Short {
+        let first = missing.values().next();
+        let (subtask, why) = first.map_or((SubtaskId(0), ""), |one| (one.subtask, &one.why));
+        own(&format!("the result of subtask {subtask} cannot be had: {why}"))
+    }
+}
+
+impl Missing {
+    fn wanted(&self) -> Wanted {
+        let node = self.at.first().copied().unwrap_or(u32::MAX);
+        Wanted { node, subtask: self.subtask, attempt: self.attempt, meta: self.meta }
+    }
+}
+
+impl From<Short> for Gathered {
+    fn from(short: Short) -> Self {
+        match short {
+            Short::Failed(failed) => Self::Merged(Err(failed)),
+            Short::Lost(subtasks, why) => Self::Lost(subtasks, why),
         }
     }
 }

@@ -52,7 +52,7 @@ impl Follower {
             let mut notices = Vec::new();
             self.mailbox.drain(&mut notices);
             for notice in notices {
-                if matches!(notice, Notice::Console(_) | Notice::Streams(_) | Notice::Merged(_)) {
+                if matches!(notice, Notice::Console(_) | Notice::Streams(_) | Notice::Gathered(_)) {
                     self.on_notice(notice);
                 }
             }

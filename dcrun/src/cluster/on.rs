@@ -1,7 +1,7 @@
 //! What comes in of a job that is followed: the scheduler's messages, other threads' notices, signals, points in time.
 
 use super::again::is_about;
-use super::follow::{Coming, End, Finish, Follower, Merging, Notice};
+use super::follow::{Coming, End, Finish, Follower, Notice};
 use super::replica::Ended;
 use super::streams;
 use crate::events::Event;
@@ -56,7 +56,10 @@ impl Follower {
             }
             ToClient::Merge { .. } => self.on_merge_due(),
             ToClient::Ended { status, .. } => drop(self.finish.get_or_insert(Finish::Job(status))),
-            ToClient::Nodes { nodes, .. } => self.replica.on_nodes(nodes),
+            ToClient::Nodes { nodes, .. } => {
+                self.replica.on_nodes(nodes);
+                self.share_nodes();
+            }
             ToClient::Jobs { jobs, .. } => {
                 jobs.iter().find(|row| row.uuid == self.job).into_iter().for_each(|row| self.on_row(row));
             }
@@ -322,13 +325,7 @@ impl Follower {
                 trouble.into_iter().for_each(|text| self.front.say(text));
             }
             Notice::Dialled(dialled) => self.on_dialled(*dialled),
-            Notice::Merged(result) => {
-                self.command_dies_ns = None;
-                self.front.tell_merged(&result);
-                let status = result.map_or_else(|failed| failed.status, |_| exit::OK);
-                self.merging = Merging::Ended(status);
-                self.tell(FromClient::Merged { job: self.job, status });
-            }
+            Notice::Gathered(gathered) => self.on_gathered(gathered),
         }
     }
 

@@ -1,9 +1,9 @@
 //! What a follower wants of nodes: output and input of a job's ranks, and results. How nodes are spoken to is behind it.
 
+use dc_model::JobUuid;
 use dc_model::cluster::NodeRow;
 use dc_model::wire::OutputAt;
-use dc_model::{Attempt, JobUuid, SubtaskId};
-use dc_spool::files::Dir;
+use dcd::peer::client::NodeAt;
 use std::os::unix::net::UnixStream;
 use thiserror::Error;
 
@@ -29,16 +29,9 @@ pub trait Reach: Send + Sync {
     /// [`Unreached`].
     fn streams(&self, node: &NodeRow, job: JobUuid, have: Option<OutputAt>) -> Result<UnixStream, Unreached>;
 
-    /// Brings a result into `results`, whole and under its own name. What is there already is not brought again.
+    /// Where a node is reached, and by what.
     ///
     /// # Errors
-    /// [`Unreached`]; nothing is left under its name then.
-    fn result(
-        &self,
-        node: &NodeRow,
-        job: JobUuid,
-        subtask: SubtaskId,
-        attempt: Attempt,
-        results: &Dir,
-    ) -> Result<(), Unreached>;
+    /// [`Unreached`].
+    fn at(&self, node: &NodeRow) -> Result<NodeAt, Unreached>;
 }

@@ -2,7 +2,6 @@
 
 use super::*;
 use dc_model::Rank;
-use dc_spool::files::Dir;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -22,7 +21,7 @@ impl Reach for Made {
         Ok(ours)
     }
 
-    fn result(&self, _: &NodeRow, _: JobUuid, _: SubtaskId, _: Attempt, _: &Dir) -> Result<(), Unreached> {
+    fn at(&self, _: &NodeRow) -> Result<dcd::peer::client::NodeAt, Unreached> {
         Err(Unreached::Gone)
     }
 }
