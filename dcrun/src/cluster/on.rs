@@ -54,7 +54,11 @@ impl Follower {
                     self.coming.push_back(Coming::Report(node, report));
                 }
             }
-            ToClient::Merge { .. } => self.on_merge_due(),
+            ToClient::Merge { .. } => {
+                // What came before it may have come with it: it says what is merged.
+                self.take_coming();
+                self.on_merge_due();
+            }
             ToClient::Ended { status, .. } => drop(self.finish.get_or_insert(Finish::Job(status))),
             ToClient::Nodes { nodes, .. } => {
                 self.replica.on_nodes(nodes);
@@ -72,6 +76,8 @@ impl Follower {
     fn on_attached(&mut self, seq: u64, state: &[u8]) {
         if !state.is_empty() && seq > self.replica.seq() {
             // Decisions that this follower lacks are not kept one by one any more.
+            self.take_coming();
+            self.coming.retain(|coming| !matches!(coming, Coming::Record(of, _) if *of <= seq));
             match self.replica.take_state(state, seq) {
                 Ok(()) => {
                     self.front.tally.restart(self.replica.spec(), self.replica.durable());
