@@ -124,7 +124,7 @@ fn a_flood_of_output() {
     let bytes = if is_long() { 1 << 30 } else { 32 << 20 };
     let mut flood = Job::new("flood", 4, 2);
     flood.flood = bytes;
-    let dcrun = flood.start(&cluster, 1, "-n 2 --no-kill");
+    let dcrun = flood.start(&cluster, 1, "-n 2");
     let other = Job::new("other", 4, 10);
     let beside = other.start(&cluster, 0, "-n 2");
     other.is_done(&cluster, beside);
