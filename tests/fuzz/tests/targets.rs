@@ -55,4 +55,5 @@ targets! {
     domain list to_starter from_starter output frames
     job header journal journal_damage checkpoint result cost
     words pattern claim elf exec_request exec_config npy_header config
+    cluster_messages cluster_state
 }

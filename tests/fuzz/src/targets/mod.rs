@@ -1,5 +1,6 @@
 //! The targets by name, one file a kind of decoder.
 
+mod cluster;
 mod config;
 mod domain;
 mod exec;
@@ -167,6 +168,21 @@ pub const TARGETS: &[Target] = &[
         times_input: 512,
         // A list of a few letters may name 65,536 nodes.
         free_bytes: 48 << 20,
+    },
+    Target {
+        name: "cluster_messages",
+        run: cluster::messages,
+        seeds: cluster::golden,
+        times_input: 64,
+        free_bytes: FREE_BYTES,
+    },
+    Target {
+        name: "cluster_state",
+        run: cluster::state,
+        seeds: cluster::states,
+        // A job that is made has more than its bytes.
+        times_input: 4096,
+        free_bytes: FREE_BYTES,
     },
 ];
 
