@@ -16,6 +16,7 @@
 
 mod base32;
 mod conn;
+mod digest;
 mod enrol;
 mod fingerprint;
 mod frames;
@@ -32,6 +33,7 @@ mod text;
 mod tls;
 
 pub use conn::{AcceptError, Acceptor, Conn, Socket, connect_tcp};
+pub use digest::Sha256;
 pub use enrol::{EnrolError, OneUser, found, key_or_make, make_dirs, peers_or_make, trust_once};
 pub use fingerprint::{BadFingerprint, Fingerprint};
 pub use frames::{

@@ -41,7 +41,7 @@ pub struct Opening {
 ///
 /// # Errors
 /// One line for people.
-pub fn open(what: &Opening) -> Result<u64, String> {
+pub fn open(what: &Opening, files: impl FnOnce(&Path) -> Result<(), String>) -> Result<u64, String> {
     let record =
         job::decode(&what.record).map_err(|error| format!("its job record cannot be used: {error}"))?;
     if record.uuid != what.job {
@@ -51,7 +51,7 @@ pub fn open(what: &Opening) -> Result<u64, String> {
     if let Some(shared) = &what.shared {
         make_shared(&shared.join(what.job.to_string())).map_err(|error| error.to_string())?;
     }
-    let begun = begin(what);
+    let begun = files(&what.dir).and_then(|()| begin(what));
     if begun.is_err() && fresh {
         // The first error is the one that is told.
         let _ = remove(&what.dir);
@@ -151,6 +151,7 @@ pub fn bury(what: &Burial) -> Result<Vec<PathBuf>, String> {
 }
 
 fn remove(dir: &Path) -> Result<Vec<PathBuf>, String> {
+    crate::peer::broadcast::remove_job_files(dir);
     let also = [NUMBER, starters::SOCKET, starters::LOCK];
     Spool::remove_at(dir, &also).map(|removed| removed.left).map_err(|error| error.to_string())
 }

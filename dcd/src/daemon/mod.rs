@@ -10,6 +10,7 @@ mod copies;
 mod error;
 mod facts;
 mod job;
+mod job_files;
 mod lease;
 mod mailbox;
 mod orders;
@@ -34,6 +35,7 @@ use crate::starters::{self, Life};
 use crate::topology::Found;
 use dc_link::Name;
 use dc_model::JobUuid;
+use dc_model::cluster::files::JobFile;
 use dc_model::wire::ToStarter;
 use facts::Facts;
 use job::Job;
@@ -68,6 +70,8 @@ enum Answer {
 struct Open {
     record: Vec<u8>,
     hello: Box<dc_model::wire::Hello>,
+    /// Files that it is to have.
+    files: Vec<JobFile>,
     /// What was ordered since.
     orders: Vec<ToStarter>,
 }

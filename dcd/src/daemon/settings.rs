@@ -66,6 +66,8 @@ pub struct Settings {
     pub shared_dir: Option<PathBuf>,
     /// Who has copies of them.
     pub partner: Partner,
+    /// Files by their content are kept up to this, in bytes.
+    pub blobs_bytes_max: u64,
     /// The starter's program; none: looked for.
     pub starter: Option<PathBuf>,
     /// The longest wait before dcsched is dialled again.
@@ -93,6 +95,7 @@ impl Settings {
             keep: Keep::Local,
             shared_dir: None,
             partner: Partner::Auto,
+            blobs_bytes_max: 16 << 30,
             starter: None,
             retry_max: Duration::from_secs(5),
             close_wait: Duration::from_secs(10),

@@ -78,6 +78,8 @@ impl Daemon {
             jobs: self.state.jobs().to_owned(),
             shared: self.shared_dir(),
             copies: self.copy_store(),
+            blobs: self.blobs(),
+            reach: self.copies.reach().clone(),
             asks: PeerAsks(self.works.sends()),
         };
         let (Some(peer), Some(identities)) = (&self.settings.peer, &self.identities) else {

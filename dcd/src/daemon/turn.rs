@@ -2,7 +2,7 @@
 
 use super::job::{Job, Want};
 use super::uplink::{UpEvent, WantDial};
-use super::{Answer, Daemon, Open, Talk, acts, clock, facts, orders};
+use super::{Answer, Daemon, Open, Talk, acts, clock, facts, job_files, orders};
 use dc_model::JobUuid;
 use dc_model::cluster::node::{FromNode, ToNode};
 use dc_model::codec::DecodeError;
@@ -331,7 +331,14 @@ impl Daemon {
         let dir = self.state.job(uuid);
         let spool = self.shared_dir().map_or(dir, |shared| shared.join(uuid.to_string()));
         hello.spool = spool.as_os_str().as_bytes().to_vec();
-        let open = Open { record, hello, orders: Vec::new() };
+        let files = match job_files::take(&mut hello, &self.state.job(uuid)) {
+            Ok(files) => files,
+            Err(why) => {
+                warn!(job = %uuid, "cannot be opened: {why}");
+                return self.send(&cannot(why), now);
+            }
+        };
+        let open = Open { record, hello, files, orders: Vec::new() };
         match self.jobs.get(&uuid) {
             None => {
                 info!(job = %uuid, id, "opens");
@@ -357,7 +364,11 @@ impl Daemon {
         };
         self.jobs.insert(uuid, Job::opening(uuid, dir, number, open.hello));
         self.copies.on_job(uuid);
-        self.works.start(move || Answer::Opened { job: opening.job, opened: acts::open(&opening) });
+        let files = self.files_of(open.files);
+        self.works.start(move || {
+            let opened = acts::open(&opening, |dir| files.place(dir));
+            Answer::Opened { job: opening.job, opened }
+        });
         self.on_ordered(uuid, open.orders, now);
     }
 

@@ -1,5 +1,6 @@
 //! One connection that asks for data, or brings it: one request after another until it is closed.
 
+use super::broadcast;
 use super::copies::serve as copies;
 use super::line::{Line, LineError};
 use super::results;
@@ -56,6 +57,9 @@ fn answer(
         {
             Err(LineError::Refused("copies of checkpoints are between nodes".to_owned()))
         }
+        FromData::PushFile { .. } | FromData::GetFile { .. } if !may_bring(who) => {
+            Err(LineError::Refused("files are handed out by this user's commands".to_owned()))
+        }
         FromData::PutCopy { job, subtask, restart, bytes } => {
             copies::take(line, &serving.copies, job, subtask, restart, bytes)
         }
@@ -70,9 +74,17 @@ fn answer(
             serving.copies.forget(job);
             line.say(&ToData::Done)
         }
+        FromData::PushFile { hash, bytes, below } => {
+            broadcast::take(line, &serving.blobs, &serving.reach, hash, bytes, &below)
+        }
+        FromData::GetFile { hash } => broadcast::send(line, &serving.blobs, &hash),
         FromData::Piece(_) => Err(DecodeError::Impossible("piece of nothing").into()),
-        _ => line.say(&ToData::No("this node does not do that".to_owned())),
     }
+}
+
+/// Whether it may hand out files: where all is one user's, whoever is in the peers file.
+fn may_bring(who: &Identity) -> bool {
+    matches!(who, Identity::Peer(_)) || is_node(who)
 }
 
 /// Whether it is another node's dcd; on one host, whoever may see all of this one's files.

@@ -6,6 +6,7 @@
 //! - `stream`: a job's output and standard input.
 //! - `data`: what is no stream, over a `line`: `results` that [`fetch`] fetches.
 
+pub mod broadcast;
 pub mod client;
 pub(crate) mod copies;
 mod data;

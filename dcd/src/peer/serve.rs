@@ -1,7 +1,9 @@
 //! One connection whose other side is known: what it asks for first decides what it is.
 
+use super::broadcast::Blobs;
 use super::copies::Store;
 use super::data;
+use super::reach::Reach;
 use super::stream::{self, Attached};
 use super::{ALIVE_NS, clock};
 use crate::daemon::PeerAsks;
@@ -23,6 +25,10 @@ pub struct Serving {
     pub shared: Option<PathBuf>,
     /// Copies for others.
     pub(crate) copies: Store,
+    /// Files by their content.
+    pub(crate) blobs: Blobs,
+    /// The other nodes.
+    pub(crate) reach: Reach,
     /// The way to the daemon's loop.
     pub asks: PeerAsks,
 }

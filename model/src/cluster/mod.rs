@@ -7,6 +7,7 @@
 
 pub mod client;
 pub mod data;
+pub mod files;
 mod lists;
 pub mod node;
 pub mod peer;

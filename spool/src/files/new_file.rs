@@ -1,7 +1,7 @@
 //! A file that is not there before it is whole: begun under a temporary name, committed by a rename.
 //! Dropped without a commit, or failed on the way, it leaves nothing behind.
 
-use super::{Dir, FileError, Kind, Linux, Op, Reason, TMP_PREFIX};
+use super::{Dir, FileError, Kind, Linux, Op, ReadFile, Reason, TMP_PREFIX};
 use nix::errno::Errno;
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
@@ -76,6 +76,14 @@ impl NewFile {
         }
         file.target = Some(name);
         Ok(file)
+    }
+
+    /// The unfinished file for reading what was written, by one who knows how much that is.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn begun(&self) -> Result<ReadFile, FileError> {
+        self.dir.open_file(&self.tmp)
     }
 
     /// How many bytes were written one after another.

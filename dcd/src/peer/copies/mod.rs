@@ -52,6 +52,11 @@ impl Copies {
         Self { reach, store, jobs: jobs.to_owned(), watch }
     }
 
+    /// The other nodes.
+    pub fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
     fn tell(&self, what: ToWatch) {
         if let Some(watch) = &self.watch {
             watch.send(what);
