@@ -2,6 +2,7 @@
 //! process keeps a copy of the job's durable state, shows it by the same code as a job of its own, and merges.
 
 mod again;
+mod bcast;
 mod follow;
 mod gather;
 mod leave;
@@ -77,13 +78,11 @@ struct Followed {
 /// # Errors
 /// When it is not taken, or cannot be followed.
 pub fn submit(asked: Asked<'_>, job: &NewJob, spool: Option<&Path>) -> Result<u8, Error> {
-    if !job.nodes.bcast.is_empty() {
-        let text = "--bcast: copies of files are not handed out yet; put them where all nodes see them";
-        return Err(ClusterError::Refused { status: exit::DC_ERROR, text: text.to_owned() }.into());
-    }
     let mut wire = Wire::dial(&asked.target)?;
     let nodes = wire.nodes(&asked.signals)?;
-    let made = setup::elsewhere(job, &asked.view, asked.at, &nodes)?;
+    let mut made = setup::elsewhere(job, &asked.view, asked.at, &nodes)?;
+    let wanted = &job.nodes.wants;
+    bcast::hand_out(&job.nodes.bcast, &asked.at.cwd, &mut made.record, wanted, &nodes, &asked.target)?;
     if asked.view.verbosity > Verbosity::Quiet {
         made.mpi_warning.iter().for_each(|text| words::say(text));
     }

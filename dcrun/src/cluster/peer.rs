@@ -26,15 +26,7 @@ const READ_BYTES: usize = 64 << 10;
 /// # Errors
 /// When the scheduler is spoken to by TLS, and there is no key to be had.
 pub fn reach(target: &Arc<Target>) -> Result<Arc<dyn Reach>, ClusterError> {
-    let needs_key = target.places.iter().any(|place| matches!(place, Place::Tcp(_)));
-    let own = match own(target) {
-        Ok(own) => Some(own),
-        Err(error) if needs_key => return Err(error),
-        // Nodes of this host have sockets.
-        Err(_) => None,
-    };
-    let users = User::from_name("dc").ok().flatten().map(|user| user.uid.as_raw());
-    Ok(Arc::new(Nodes { own, users: users.into_iter().collect() }))
+    Ok(Arc::new(Nodes::of(target)?))
 }
 
 fn own(target: &Target) -> Result<(Endpoint, Arc<Peers>), ClusterError> {
@@ -47,13 +39,27 @@ fn own(target: &Target) -> Result<(Endpoint, Arc<Peers>), ClusterError> {
     Ok((endpoint, peers))
 }
 
-struct Nodes {
+/// How nodes are dialled from here.
+pub(super) struct Nodes {
     own: Option<(Endpoint, Arc<Peers>)>,
     users: Vec<u32>,
 }
 
 impl Nodes {
-    fn at(&self, node: &NodeRow) -> Result<NodeAt, Unreached> {
+    /// With this side's key where it has one.
+    pub(super) fn of(target: &Target) -> Result<Self, ClusterError> {
+        let needs_key = target.places.iter().any(|place| matches!(place, Place::Tcp(_)));
+        let own = match own(target) {
+            Ok(own) => Some(own),
+            Err(error) if needs_key => return Err(error),
+            // Nodes of this host have sockets.
+            Err(_) => None,
+        };
+        let users = User::from_name("dc").ok().flatten().map(|user| user.uid.as_raw());
+        Ok(Self { own, users: users.into_iter().collect() })
+    }
+
+    pub(super) fn at(&self, node: &NodeRow) -> Result<NodeAt, Unreached> {
         let failed = |text: String| Unreached::Failed(text);
         if node.address.is_empty() {
             return Err(Unreached::Gone);

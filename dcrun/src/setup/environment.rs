@@ -80,6 +80,8 @@ const STRIPPED: &[&str] = &[
     "DC_RESTART_FROM_OLDER",
     "DC_CPUS",
     "DC_SPOOL",
+    "DC_BCAST_DIR",
+    "DC_BCAST_FILES",
     "DC_GANG",
     "DC_PROGRESS",
     "DC_MERGE",
