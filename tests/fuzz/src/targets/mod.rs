@@ -2,6 +2,7 @@
 
 mod cluster;
 mod config;
+mod data;
 mod domain;
 mod exec;
 mod journal;
@@ -139,6 +140,7 @@ pub const TARGETS: &[Target] = &[
         times_input: 64,
         free_bytes: FREE_BYTES,
     },
+    Target { name: "data", run: data::run, seeds: data::seeds, times_input: 64, free_bytes: FREE_BYTES },
     Target {
         name: "exec_request",
         run: exec::request,
