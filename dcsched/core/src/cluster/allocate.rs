@@ -201,7 +201,18 @@ impl Cluster {
             speed_permille: node.speed(),
             ranks_max: (ranks_per_node > 0).then_some(ranks_per_node),
         };
+        live.began.get_or_insert(now);
         let mut events = vec![JobEvent::PartJoined(Box::new(spec))];
+        if live.cores() > live.cores_told {
+            live.cores_told = live.cores();
+            let nodes = live.nodes();
+            let host = match self.durable.nodes.get(&node_id) {
+                Some(seen) if nodes.len() == 1 => seen.name.clone(),
+                _ => format!("{} nodes", nodes.len()),
+            };
+            let (cores, usable) = (live.cores_told, live.cores_told);
+            events.push(JobEvent::Node { host, cores, usable, predicted_ns: None });
+        }
         events.extend(more(number));
         self.step_job_all(now, id, events, out);
     }

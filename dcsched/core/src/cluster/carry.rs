@@ -23,7 +23,7 @@ impl Cluster {
     ) {
         let Some(live) = self.jobs.get_mut(&id).filter(|live| live.ended.is_none()) else { return };
         let mut actions = std::mem::take(&mut self.scratch);
-        live.job.step_all(now, events, &mut actions);
+        live.job.step_all(now.saturating_sub(live.began.unwrap_or(now)), events, &mut actions);
         for action in actions.drain(..) {
             self.carry_out(now, id, action, out);
         }

@@ -37,6 +37,10 @@ pub(super) struct LiveJob {
     pub merge_asked: bool,
     /// When it is stopped because nobody follows it.
     pub orphan_due: Option<Tick>,
+    /// When it was first given cores, as long as this scheduler runs: its own time counts from there.
+    pub began: Option<Tick>,
+    /// The most cores that it has had at once.
+    pub cores_told: u32,
     pub first_launch: Option<Tick>,
     /// When it is stopped because its time is over.
     pub time_due: Option<Tick>,
@@ -58,6 +62,8 @@ impl LiveJob {
             followers: 0,
             merge_asked: false,
             orphan_due: None,
+            began: None,
+            cores_told: 0,
             first_launch: None,
             time_due: None,
             status: None,
