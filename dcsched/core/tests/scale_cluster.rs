@@ -32,8 +32,7 @@ fn record(subtasks: u64) -> Arc<[u8]> {
 
 fn spec_of(_: &Wants, record: &[u8]) -> Option<JobSpec> {
     let subtasks = u64::from_le_bytes(record.get(..8)?.try_into().ok()?);
-    let need =
-        |n: u64| Need { cells: 1000 + n.wrapping_mul(2_654_435_761) % 9000, cores: 1, mem_bytes: 0 };
+    let need = |n: u64| Need { cells: 1000 + n.wrapping_mul(2_654_435_761) % 9000, cores: 1, mem_bytes: 0 };
     let ranks = subtasks.min(u64::from(NODES * CORES)) as u32;
     let none = Topology { host: String::new(), cores: Vec::new(), numa: Vec::new() };
     let plain = JobSpec::plain((0..subtasks).map(need).collect(), ranks);
@@ -183,7 +182,11 @@ fn run(name: &str, jobs: u64, subtasks: u64) {
     }
     assert_eq!((done, world.ended), (jobs * subtasks, jobs));
     world.told(&format!("{name}: run"), done);
-    println!("{name}: {:.2} records a subtask, {:.0} MiB at the end", world.records as f64 / done as f64, mib(resident_bytes() - before));
+    println!(
+        "{name}: {:.2} records a subtask, {:.0} MiB at the end",
+        world.records as f64 / done as f64,
+        mib(resident_bytes() - before)
+    );
 }
 
 #[test]

@@ -3,15 +3,18 @@
 //! node, or a gang's cores all at once is overtaken by none once it is first.
 
 use super::job::Part;
+use super::room::Offer;
 use super::{Action, Cluster, JobId, NodeId};
 use crate::job::{Appetite, Event as JobEvent};
 use crate::seats::PartSpec;
 use dc_model::cluster::NodeWants;
 use dc_model::{Distribution, Tick};
-use std::cmp::Reverse;
 
 /// Jobs that find nothing, because of the nodes they want, before the others wait for the next time.
 const PASSED_OVER_MAX: u32 = 256;
+
+/// Nodes that are looked at for all of them together, before the others wait for the next time.
+const LOOKS_MAX: u32 = 50_000;
 
 /// What was made of a hungry job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,15 +34,13 @@ impl Cluster {
             return;
         }
         self.is_dirty = false;
-        let mut passed_over = 0;
-        let mut from = 0;
+        let (mut passed_over, mut looks, mut from) = (0, LOOKS_MAX, 0);
         while let Some(id) = self.hungry.range(from..).next().copied() {
             from = id + 1;
-            let nodes = self.with_room();
-            if nodes.is_empty() || passed_over > PASSED_OVER_MAX {
+            if self.rooms.is_empty() || passed_over > PASSED_OVER_MAX || looks == 0 {
                 return;
             }
-            match self.serve(now, id, nodes, out) {
+            match self.serve(now, id, &mut looks, out) {
                 Served::Some => {}
                 Served::Nothing => passed_over += 1,
                 Served::Waits => return,
@@ -48,28 +49,16 @@ impl Cluster {
         // What was released meanwhile was released by jobs that have all they can use.
     }
 
-    /// Nodes with a free core, those with the most free cores first, then the fastest.
-    fn with_room(&self) -> Vec<NodeId> {
-        let mut nodes: Vec<NodeId> =
-            self.nodes.iter().filter(|(_, node)| node.cores.free() > 0).map(|(id, _)| *id).collect();
-        nodes.retain(|id| self.is_usable(*id));
-        nodes.sort_by_key(|id| {
-            let node = &self.nodes[id];
-            (Reverse(node.cores.free()), Reverse(node.speed()), *id)
-        });
-        nodes
-    }
-
-    fn may_use(&self, id: JobId, wants: &NodeWants, node: NodeId) -> bool {
+    pub(super) fn may_use(&self, id: JobId, wants: &NodeWants, node: NodeId) -> bool {
         let Some(seen) = self.durable.nodes.get(&node) else { return false };
         let is_asked_for = wants.only.is_empty() || wants.only.contains(&seen.name);
         let is_refused = self.jobs.get(&id).is_some_and(|live| live.refused_by.contains(&node));
         let is_shared = !wants.exclusive
             || self.nodes.get(&node).is_some_and(|node| node.jobs.iter().all(|other| *other == id));
-        let is_kept = self
-            .nodes
-            .get(&node)
-            .is_some_and(|node| node.jobs.iter().any(|other| *other != id && self.is_exclusive(*other)));
+        // Who has a node for itself is alone there.
+        let alone =
+            self.nodes.get(&node).filter(|node| node.jobs.len() == 1).and_then(|node| node.jobs.first());
+        let is_kept = alone.is_some_and(|other| *other != id && self.is_exclusive(*other));
         is_asked_for && !wants.except.contains(&seen.name) && !is_refused && is_shared && !is_kept
     }
 
@@ -77,27 +66,27 @@ impl Cluster {
         self.durable.jobs.get(&id).is_some_and(|kept| kept.wants.nodes.exclusive)
     }
 
-    fn serve(&mut self, now: Tick, id: JobId, mut nodes: Vec<NodeId>, out: &mut Vec<Action>) -> Served {
+    fn serve(&mut self, now: Tick, id: JobId, looks: &mut u32, out: &mut Vec<Action>) -> Served {
         let Some(kept) = self.durable.jobs.get(&id) else { return Served::Nothing };
         let wants = kept.wants.nodes.clone();
         let Some(live) = self.jobs.get(&id) else { return Served::Nothing };
         let appetite = live.job.appetite();
         let (spec, is_new) = (live.job.spec(), live.parts.is_empty());
         let (is_gang, distribution) = (spec.gang, spec.distribution);
-        nodes.retain(|node| self.may_use(id, &wants, *node));
-        if is_gang {
+        let spreads = wants.nodes_min > 1 || distribution == Distribution::Cyclic;
+        let offer = match (is_gang, spreads || wants.nodes_max > 0) {
             // All of it on one node, the one that it leaves the least of.
-            nodes.retain(|node| u64::from(self.nodes[node].cores.free()) >= u64::from(appetite.piece));
-            nodes.sort_by_key(|node| (self.nodes[node].cores.free(), *node));
-            nodes.truncate(1);
-            if nodes.is_empty() {
-                return Served::Waits;
-            }
+            (true, _) => Offer::Tightest,
+            (false, true) => Offer::All,
+            (false, false) => Offer::Enough,
+        };
+        let mut nodes = self.offered(id, &wants, appetite, offer, looks);
+        if is_gang && nodes.is_empty() {
+            return Served::Waits;
         }
-        nodes.retain(|node| self.room(id, &wants, *node, appetite) > 0);
-        let has = live.nodes();
         if wants.nodes_max > 0 {
             // No more nodes than it wants; those it has first.
+            let has = live.nodes();
             nodes.sort_by_key(|node| !has.contains(node));
             let more = (wants.nodes_max as usize).saturating_sub(has.len());
             let known = nodes.iter().filter(|node| has.contains(node)).count();
@@ -109,7 +98,6 @@ impl Cluster {
         if nodes.is_empty() {
             return Served::Nothing;
         }
-        let spreads = wants.nodes_min > 1 || distribution == Distribution::Cyclic;
         let mut left = appetite.cores;
         for (at, node) in nodes.iter().enumerate() {
             if left == 0 {
@@ -128,7 +116,7 @@ impl Cluster {
     }
 
     /// How many cores of a node a job could have now.
-    fn room(&self, id: JobId, wants: &NodeWants, node: NodeId, appetite: Appetite) -> u32 {
+    pub(super) fn room(&self, id: JobId, wants: &NodeWants, node: NodeId, appetite: Appetite) -> u32 {
         let (Some(live), Some(node_now)) = (self.jobs.get(&id), self.nodes.get(&node)) else { return 0 };
         let piece = appetite.piece.max(1);
         let mut slots = node_now.cores.free() / piece;
@@ -191,7 +179,8 @@ impl Cluster {
         node.jobs.insert(id);
         let number = live.next_part;
         live.next_part += 1;
-        let part = Part { node: node_id, cores: cores.iter().copied().map(Some).collect(), memory_bytes };
+        let (left, of_node) = (cores.len() as u32, cores.iter().copied().map(Some).collect());
+        let part = Part { node: node_id, cores: of_node, left, memory_bytes };
         live.parts.insert(number, part);
         let spec = PartSpec {
             part: number,
@@ -213,6 +202,7 @@ impl Cluster {
             let (cores, usable) = (live.cores_told, live.cores_told);
             events.push(JobEvent::Node { host, cores, usable, predicted_ns: None });
         }
+        self.note_room(node_id);
         events.extend(more(number));
         self.step_job_all(now, id, events, out);
     }

@@ -109,7 +109,8 @@ impl Cluster {
         let Some(part) = live.parts.get_mut(&number) else { return };
         let cores: Vec<u32> =
             released.iter().filter_map(|core| part.cores.get_mut(*core as usize)?.take()).collect();
-        let (node_id, is_empty) = (part.node, part.cores.iter().all(Option::is_none));
+        part.left -= cores.len() as u32;
+        let (node_id, is_empty) = (part.node, part.left == 0);
         let memory_bytes = if is_empty { part.memory_bytes } else { 0 };
         if is_empty {
             live.parts.remove(&number);
@@ -121,6 +122,7 @@ impl Cluster {
                 node.jobs.remove(&id);
             }
         }
+        self.note_room(node_id);
         self.is_dirty = true;
     }
 
@@ -148,6 +150,7 @@ impl Cluster {
             why = GiveUp::NodeLost;
             false
         });
+        self.note_room(node);
         // All at once: the job must not launch in one of them because another is gone.
         self.step_job_all(now, id, events, out);
         if let Some(node) = self.nodes.get_mut(&node) {
@@ -159,6 +162,7 @@ impl Cluster {
 
     /// Whether anything new may start on a node has changed: jobs that have cores there are told.
     pub(super) fn tell_withdrawn(&mut self, now: Tick, node: NodeId, out: &mut Vec<Action>) {
+        self.note_room(node);
         let is_withdrawn = !self.is_usable(node);
         let Some(live) = self.nodes.get_mut(&node).filter(|live| live.is_withdrawn != is_withdrawn) else {
             return;
@@ -194,6 +198,7 @@ impl Cluster {
                 node.cores.give_back(&part.has(), part.memory_bytes);
                 node.jobs.remove(&id);
             }
+            self.note_room(part.node);
         }
         self.is_dirty = true;
     }

@@ -11,6 +11,8 @@ pub(super) struct Part {
     pub node: NodeId,
     /// The node's indices, by the part's; those that were given back are none.
     pub cores: Vec<Option<u32>>,
+    /// How many of them it still has.
+    pub left: u32,
     pub memory_bytes: u64,
 }
 
@@ -85,11 +87,11 @@ impl LiveJob {
     /// Cores it has of a node.
     pub fn cores_on(&self, node: NodeId) -> u32 {
         let parts = self.parts.values().filter(|part| part.node == node);
-        parts.map(|part| part.cores.iter().flatten().count() as u32).sum()
+        parts.map(|part| part.left).sum()
     }
 
     /// All cores it has.
     pub fn cores(&self) -> u32 {
-        self.parts.values().map(|part| part.cores.iter().flatten().count() as u32).sum()
+        self.parts.values().map(|part| part.left).sum()
     }
 }

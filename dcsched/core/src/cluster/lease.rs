@@ -89,6 +89,7 @@ impl Cluster {
         for job in jobs {
             self.lose_parts(now, job, id, dc_model::GiveUp::NodeLost, out);
         }
+        self.note_room(id);
         self.account_for(now, id, out);
     }
 }

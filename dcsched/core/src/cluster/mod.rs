@@ -17,6 +17,7 @@ mod lease;
 mod node;
 mod reconcile;
 mod report;
+mod room;
 mod state;
 mod submit;
 mod view;
@@ -36,6 +37,7 @@ use job::LiveJob;
 use lease::Leases;
 use node::LiveNode;
 use report::Acks;
+use room::Room;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A job's number: for people, and in the journal. Never used again.
@@ -92,6 +94,8 @@ pub struct Cluster {
     has_begun: bool,
     jobs: BTreeMap<JobId, LiveJob>,
     nodes: BTreeMap<NodeId, LiveNode>,
+    /// Nodes with a free core that may be given.
+    rooms: BTreeSet<Room>,
     leases: Leases,
     acks: Acks,
     /// Jobs that could use more cores.
@@ -133,6 +137,7 @@ impl Cluster {
             has_begun: false,
             jobs: BTreeMap::new(),
             nodes: BTreeMap::new(),
+            rooms: BTreeSet::new(),
             leases: Leases::default(),
             acks: Acks::default(),
             hungry: BTreeSet::new(),

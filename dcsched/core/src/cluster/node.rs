@@ -1,6 +1,7 @@
 //! A node as it is now: connected or not, its cores, and who has them.
 
 use super::cores::Cores;
+use super::room::Room;
 use super::{Action, Cluster, JobId, NodeId, Registration};
 use dc_model::cluster::NodeState;
 use dc_model::cluster::node::Incarnation;
@@ -40,6 +41,8 @@ pub(super) struct LiveNode {
     pub is_withdrawn: bool,
     /// Nothing before its first registration.
     pub cores: Cores,
+    /// Its place among the nodes with room.
+    pub room: Option<Room>,
     pub speed_permille: u32,
     /// Jobs that have cores here.
     pub jobs: BTreeSet<JobId>,
@@ -61,6 +64,7 @@ impl LiveNode {
             lease_ns: 0,
             is_withdrawn: true,
             cores: Cores::default(),
+            room: None,
             speed_permille: 1000,
             jobs: BTreeSet::new(),
             opened: BTreeSet::new(),
