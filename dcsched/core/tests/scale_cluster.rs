@@ -108,7 +108,7 @@ fn run(name: &str, jobs: u64, subtasks: u64) {
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     let config = Config { client_lost_ns: u64::MAX, ..Config::default() };
     let mut world = World {
-        core: Cluster::new(config),
+        core: Cluster::new(config).with_specs(spec_of),
         seq: 0,
         wants_sync: false,
         running: Vec::new(),

@@ -27,7 +27,7 @@ impl Daemon {
         }
         let Some(view) = self.core.job(id) else { return Ok(()) };
         let may_merge = authority::may(self.own_uid, party, Verb::Merge, Some(view.uid()));
-        let (uuid, seq, status) = (view.uuid(), view.job().durable().seq, view.status());
+        let (uuid, seq, status) = (view.uuid(), view.seq(), view.status());
         if after > seq {
             let text = format!("job {id} has {seq} decisions, and the follower says that it has {after}");
             self.refuse(link, request, &text);
@@ -72,8 +72,8 @@ impl Daemon {
     ) -> bool {
         const BYTES_MAX: usize = (15 << 20) - (1 << 10);
         let Some(view) = self.core.job(id) else { return false };
-        let durable = view.job().durable();
-        let (seq, state) = if state && durable.seq > 0 {
+        let durable = view.job().map(|job| job.durable()).filter(|durable| state && durable.seq > 0);
+        let (seq, state) = if let Some(durable) = durable {
             let mut w = Writer::new();
             durable.encode(&mut w);
             (durable.seq, w.bytes)

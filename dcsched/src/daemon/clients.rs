@@ -194,14 +194,14 @@ impl Daemon {
         self.last_request += 1;
         let own = self.last_request;
         self.requests.insert(own, Asked { link, request });
-        let (uuid, subtasks) = (submission.uuid, submission.spec.needs.len() as u64);
+        let (uuid, outline) = (submission.uuid, super::known::Outline::of(&submission.spec));
         let was_known = self.core.job_by_uuid(uuid);
         self.step(Event::Submit { request: own, job: Box::new(submission) })?;
         if was_known.is_none()
             && let Some(job) = self.core.job_by_uuid(uuid)
         {
-            debug!(job, %uuid, uid, subtasks, "submitted");
-            self.known.on_taken(job, uuid, name, subtasks);
+            debug!(job, %uuid, uid, subtasks = outline.subtasks, "submitted");
+            self.known.on_taken(job, uuid, name, outline);
         }
         Ok(())
     }

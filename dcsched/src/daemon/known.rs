@@ -1,7 +1,6 @@
 //! What the daemon remembers of jobs beside the core: their records as they were decoded, for launches, and their names,
 //! for lists. All of it can be made again.
 
-use dc_model::cluster::Wants;
 use dc_model::{JobUuid, Record, SubtaskId};
 use dc_spool::job::JobRecord;
 use dcsched_brief::Manner;
@@ -17,6 +16,26 @@ pub struct Brief {
     pub record: JobRecord,
     /// How its ranks are treated.
     pub manner: Manner,
+}
+
+/// A job in a few numbers, from its submission to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Outline {
+    /// Its lanes.
+    pub ranks: u32,
+    /// Its subtasks.
+    pub subtasks: u32,
+    /// Their cells.
+    pub cells: u64,
+}
+
+impl Outline {
+    /// Of what the core is told.
+    #[must_use]
+    pub fn of(spec: &JobSpec) -> Self {
+        let cells = spec.needs.iter().fold(0, |sum: u64, need| sum.saturating_add(need.cells));
+        Self { ranks: spec.ranks, subtasks: spec.needs.len() as u32, cells }
+    }
 }
 
 /// How far a job is.
@@ -37,6 +56,7 @@ pub struct Known {
     /// Of those that have ended.
     uuids: BTreeMap<JobId, JobUuid>,
     briefs: BTreeMap<JobId, Arc<Brief>>,
+    outlines: BTreeMap<JobId, Outline>,
     tallies: BTreeMap<JobId, Tally>,
     /// Jobs that were never opened anywhere.
     fresh: BTreeSet<JobId>,
@@ -45,32 +65,33 @@ pub struct Known {
 }
 
 impl Known {
-    /// What the core is told of a job of before, and its name.
-    pub fn on_replayed(&mut self, wants: &Wants, bytes: &[u8]) -> Option<JobSpec> {
-        let record = dc_spool::job::decode(bytes).ok()?;
-        let spec = super::submission::spec_of(wants, &record);
-        self.names.insert(record.uuid, record.name);
-        Some(spec)
-    }
-
     /// A job was taken.
-    pub fn on_taken(&mut self, job: JobId, uuid: JobUuid, name: String, subtasks: u64) {
+    pub fn on_taken(&mut self, job: JobId, uuid: JobUuid, name: String, outline: Outline) {
         self.names.insert(uuid, name);
         self.fresh.insert(job);
-        self.subtasks += subtasks;
+        self.outlines.insert(job, outline);
+        self.subtasks += u64::from(outline.subtasks);
     }
 
     /// After replay: counts what there is.
     pub fn count(&mut self, core: &Cluster) {
         for id in core.jobs() {
             let Some(view) = core.job(id) else { continue };
+            let Ok(record) = dc_spool::job::decode(view.record()) else { continue };
+            let outline = match view.job() {
+                Some(job) => Outline::of(job.spec()),
+                None => Outline::of(&super::submission::spec_of(view.wants(), &record)),
+            };
+            self.outlines.insert(id, outline);
+            self.names.insert(record.uuid, record.name);
             match view.status() {
-                None => self.subtasks += view.job().durable().entries.len() as u64,
+                None => self.subtasks += u64::from(outline.subtasks),
                 Some(_) => {
                     self.uuids.insert(id, view.uuid());
                 }
             }
-            if view.job().durable().entries.iter().all(|entry| entry.attempt.0 == 0) {
+            let entries = view.job().map(|job| &job.durable().entries);
+            if entries.is_none_or(|entries| entries.iter().all(|entry| entry.attempt.0 == 0)) {
                 self.fresh.insert(id);
             }
         }
@@ -94,6 +115,12 @@ impl Known {
         Some(brief)
     }
 
+    /// A job in a few numbers.
+    #[must_use]
+    pub fn outline(&self, id: JobId) -> Outline {
+        self.outlines.get(&id).copied().unwrap_or_default()
+    }
+
     /// A job's name.
     #[must_use]
     pub fn name(&self, uuid: JobUuid) -> &str {
@@ -101,7 +128,10 @@ impl Known {
     }
 
     /// How far a job is: counted once, kept in step by [`Known::on_record`].
-    pub fn tally(&mut self, id: JobId, job: &Job) -> Tally {
+    pub fn tally(&mut self, id: JobId, job: Option<&Job>) -> Tally {
+        let Some(job) = job else {
+            return Tally { cells: self.outline(id).cells, ..Tally::default() };
+        };
         *self.tallies.entry(id).or_insert_with(|| {
             let mut tally = Tally::default();
             for (need, entry) in job.spec().needs.iter().zip(&job.durable().entries) {
@@ -144,6 +174,7 @@ impl Known {
     pub fn on_forgotten(&mut self, id: JobId) {
         self.briefs.remove(&id);
         self.tallies.remove(&id);
+        self.outlines.remove(&id);
         if let Some(uuid) = self.uuids.remove(&id) {
             self.names.remove(&uuid);
         }

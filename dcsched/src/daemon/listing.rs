@@ -54,9 +54,15 @@ impl Daemon {
         if !self.may(link, party, request, Verb::Look, Some(id)) {
             return;
         }
-        let all = self.core.job(id).map_or(0, |view| view.job().durable().entries.len() as u32);
+        let all = self.known.outline(id).subtasks;
+        let has_begun = self.core.job(id).is_some_and(|view| view.job().is_some());
         let end = from.saturating_add(count_max.min(SUBTASKS_MAX)).min(all);
-        let subtasks = (from..end).filter_map(|subtask| self.subtask_row(id, SubtaskId(subtask))).collect();
+        let subtasks = (from..end).map(SubtaskId);
+        let subtasks = if has_begun {
+            subtasks.filter_map(|subtask| self.subtask_row(id, subtask)).collect()
+        } else {
+            subtasks.filter_map(|subtask| self.waiting_row(id, subtask)).collect()
+        };
         self.send_client(link, &ToClient::Subtasks { request, subtasks, last: end >= all });
     }
 }

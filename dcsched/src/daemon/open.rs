@@ -8,6 +8,7 @@ use super::links::Links;
 use super::poller::Poller;
 use super::records::Assembler;
 use super::signals::Signals;
+use super::submission::spec_of_bytes;
 use super::{Daemon, Failed, Options, Settings, settings};
 use dc_config::{Config, Surroundings};
 use dcsched_core::cluster::Cluster;
@@ -63,30 +64,29 @@ fn store(settings: &Settings) -> Result<(Store, Recovered), Failed> {
     opened.map_err(|error| Failed::Begin(error.to_string()))
 }
 
-/// The core as the journal tells it, and what is remembered beside it.
+/// The core as the journal tells it.
 ///
 /// # Errors
 /// Where the journal contradicts itself.
-pub fn replayed(settings: &Settings, recovered: &Recovered) -> Result<(Cluster, Known), Failed> {
-    let mut known = Known::default();
+pub fn replayed(settings: &Settings, recovered: &Recovered) -> Result<Cluster, Failed> {
     let broken = |what: String| Failed::Begin(format!("{}: {what}", settings.state.display()));
     let mut core = if recovered.state.is_empty() {
         Cluster::new(settings.core)
     } else {
-        let spec = &mut |wants: &_, bytes: &_| known.on_replayed(wants, bytes);
-        Cluster::state_from_bytes(settings.core, &recovered.state, spec)
+        Cluster::state_from_bytes(settings.core, &recovered.state, &mut spec_of_bytes)
             .map_err(|error| broken(format!("the snapshot cannot be understood: {error}")))?
-    };
+    }
+    .with_specs(spec_of_bytes);
     let mut assembler = Assembler::default();
     for record in recovered.records.iter() {
         let decision = assembler
             .push(record)
             .map_err(|error| broken(format!("record {} cannot be understood: {error}", record.seq)))?;
         let Some(decision) = decision else { continue };
-        core.replay(&decision, |wants, bytes| known.on_replayed(wants, bytes))
+        core.replay(&decision, spec_of_bytes)
             .map_err(|error| broken(format!("record {}: {error}", record.seq)))?;
     }
-    Ok((core, known))
+    Ok(core)
 }
 
 /// As many descriptors as there may be: a connection takes one.
@@ -120,7 +120,7 @@ pub fn open(options: Options) -> Result<Daemon, Failed> {
     recovered.notes.iter().for_each(|note| warn!("{note}"));
     let cluster: ClusterUuid = store.cluster();
     // The store's own first record of this run is not among those it gives back.
-    let (mut core, known) = replayed(&settings, &recovered)?;
+    let mut core = replayed(&settings, &recovered)?;
     // Its epoch is on disk, and nothing else yet.
     let last_record = store.progress().durable_seq;
     core.set_last_seq(last_record);
@@ -145,7 +145,7 @@ pub fn open(options: Options) -> Result<Daemon, Failed> {
         registering: BTreeMap::new(),
         facts: BTreeMap::new(),
         passed_on: BTreeMap::new(),
-        known,
+        known: Known::default(),
         followers: Followers::default(),
         congested: BTreeSet::new(),
         mergers: BTreeSet::new(),

@@ -101,7 +101,7 @@ impl Daemon {
             ClusterRecord::Job { job, record } => {
                 let cells = |subtask: dc_model::SubtaskId| {
                     let view = self.core.job(*job);
-                    view.and_then(|view| view.job().spec().needs.get(subtask.index()).map(|need| need.cells))
+                    view.and_then(|view| view.job()?.spec().needs.get(subtask.index()).map(|need| need.cells))
                         .unwrap_or(0)
                 };
                 self.known.on_record(*job, record, cells);
@@ -203,7 +203,7 @@ impl Daemon {
 
     fn on_job_ended(&mut self, job: JobId, status: u8) {
         let Some(view) = self.core.job(job) else { return };
-        let (uuid, subtasks) = (view.uuid(), view.job().durable().entries.len() as u64);
+        let (uuid, subtasks) = (view.uuid(), u64::from(self.known.outline(job).subtasks));
         info!(job, status, "ended");
         self.known.on_ended(job, uuid, subtasks);
         self.held.remove(&job);

@@ -73,12 +73,14 @@ impl Daemon {
         let job = view.job();
         let (cores, nodes) = view.cores_and_nodes();
         let tally = self.known.tally(id, job);
-        let phase = job.durable().phase;
+        let outline = self.known.outline(id);
+        let phase = job.map_or(JobPhase::New, |job| job.durable().phase);
         let has_ended = matches!(phase, JobPhase::Ended(_));
         let left_ms = if cores == 0 || has_ended {
             None
         } else {
-            let left_ns = job.cost().predict_ns(tally.cells.saturating_sub(tally.cells_done));
+            let left = tally.cells.saturating_sub(tally.cells_done);
+            let left_ns = job.and_then(|job| job.cost().predict_ns(left));
             left_ns.map(|ns| ms(ns / u64::from(cores)))
         };
         Some(JobRow {
@@ -89,10 +91,10 @@ impl Daemon {
             state: state(phase, cores > 0).to_owned(),
             reason: if wants_reason { cut(&self.core.reason(id)) } else { String::new() },
             status: view.status(),
-            ranks: job.spec().ranks,
+            ranks: outline.ranks,
             cores,
             nodes,
-            subtasks: job.durable().entries.len() as u32,
+            subtasks: outline.subtasks,
             subtasks_done: tally.done,
             cells: tally.cells,
             cells_done: tally.cells_done,
@@ -104,10 +106,27 @@ impl Daemon {
         })
     }
 
+    /// One subtask of a job that has not begun.
+    pub(super) fn waiting_row(&mut self, id: JobId, subtask: SubtaskId) -> Option<SubtaskRow> {
+        let brief = self.known.brief(&self.core, id)?;
+        let cells = brief.record.subtasks.get(subtask)?.cells;
+        Some(SubtaskRow {
+            subtask,
+            state: Phase::Waiting.shown().to_owned(),
+            cells,
+            cells_done: 0,
+            attempt: dc_model::Attempt(0),
+            rank: None,
+            node: String::new(),
+            ran_ms: None,
+            left_ms: None,
+        })
+    }
+
     /// One subtask.
     pub(super) fn subtask_row(&self, id: JobId, subtask: SubtaskId) -> Option<SubtaskRow> {
         let view = self.core.job(id)?;
-        let job = view.job();
+        let job = view.job()?;
         let entry = job.durable().entries.get(subtask.index())?;
         let need = job.spec().needs.get(subtask.index())?;
         let running = job.running(subtask).filter(|running| running.behind.is_none());

@@ -45,6 +45,12 @@ pub fn spec_of(_wants: &Wants, record: &JobRecord) -> JobSpec {
     dcsched_brief::spec(record, no_topology())
 }
 
+/// What the core is told of the bytes that were submitted; none where they are no job record.
+#[must_use]
+pub fn spec_of_bytes(wants: &Wants, bytes: &[u8]) -> Option<JobSpec> {
+    dc_spool::job::decode(bytes).ok().map(|record| spec_of(wants, &record))
+}
+
 /// Checks a submission (`is_known`: whether a job of that name is there already), and gives the job's name with it; what is refused is said in one line.
 ///
 /// # Errors

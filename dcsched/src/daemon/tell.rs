@@ -41,7 +41,7 @@ impl Daemon {
                     return;
                 }
                 debug!(job, link, "a follower is too far behind: it is told the state");
-                let Some(seq) = self.core.job(job).map(|view| view.job().durable().seq) else { return };
+                let Some(seq) = self.core.job(job).map(|view| view.seq()) else { return };
                 if !self.send_attached(link, job, 0, seq, true) {
                     self.doom(link, "it is too far behind in a job whose state is too long to be sent again");
                     return;

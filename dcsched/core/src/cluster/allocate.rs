@@ -34,6 +34,7 @@ impl Cluster {
             return;
         }
         self.is_dirty = false;
+        self.begin_ahead(now, out);
         let (mut passed_over, mut looks, mut from) = (0, LOOKS_MAX, 0);
         while let Some(id) = self.hungry.range(from..).next().copied() {
             from = id + 1;
@@ -67,11 +68,16 @@ impl Cluster {
     }
 
     fn serve(&mut self, now: Tick, id: JobId, looks: &mut u32, out: &mut Vec<Action>) -> Served {
+        self.wake(now, id, out);
         let Some(kept) = self.durable.jobs.get(&id) else { return Served::Nothing };
         let wants = kept.wants.nodes.clone();
         let Some(live) = self.jobs.get(&id) else { return Served::Nothing };
-        let appetite = live.job.appetite();
-        let (spec, is_new) = (live.job.spec(), live.parts.is_empty());
+        let Some(job) = &live.job else { return Served::Nothing };
+        let appetite = job.appetite();
+        if appetite.cores == 0 {
+            return Served::Some;
+        }
+        let (spec, is_new) = (job.spec(), live.parts.is_empty());
         let (is_gang, distribution) = (spec.gang, spec.distribution);
         let spreads = wants.nodes_min > 1 || distribution == Distribution::Cyclic;
         let offer = match (is_gang, spreads || wants.nodes_max > 0) {

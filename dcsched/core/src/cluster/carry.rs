@@ -21,9 +21,11 @@ impl Cluster {
         events: impl IntoIterator<Item = JobEvent>,
         out: &mut Vec<Action>,
     ) {
+        self.wake(now, id, out);
         let Some(live) = self.jobs.get_mut(&id).filter(|live| live.ended.is_none()) else { return };
+        let Some(job) = live.job.as_mut() else { return };
         let mut actions = std::mem::take(&mut self.scratch);
-        live.job.step_all(now.saturating_sub(live.began.unwrap_or(now)), events, &mut actions);
+        job.step_all(now.saturating_sub(live.began.unwrap_or(now)), events, &mut actions);
         for action in actions.drain(..) {
             self.carry_out(now, id, action, out);
         }
@@ -33,8 +35,7 @@ impl Cluster {
 
     /// Whether it could use more cores.
     pub(super) fn note_appetite(&mut self, id: JobId) {
-        let wants =
-            self.jobs.get(&id).is_some_and(|live| live.ended.is_none() && live.job.appetite().cores > 0);
+        let wants = self.jobs.get(&id).is_some_and(|live| live.ended.is_none() && live.appetite().cores > 0);
         if !wants {
             self.hungry.remove(&id);
         } else if self.hungry.insert(id) {
@@ -238,7 +239,9 @@ impl Cluster {
 
     /// Takes a job up: a new one begins, one of before the restart goes on.
     pub(super) fn take_up(&mut self, now: Tick, id: JobId, out: &mut Vec<Action>) {
-        let Some(replayed) = self.durable.jobs.get_mut(&id).and_then(|kept| kept.replayed.take()) else {
+        let replayed = self.durable.jobs.get_mut(&id).and_then(|kept| kept.replayed.take());
+        let Some(replayed) = replayed else {
+            self.put_to_sleep(now, id);
             return;
         };
         let (spec, durable) = *replayed;
@@ -252,14 +255,31 @@ impl Cluster {
             return;
         }
         self.jobs.insert(id, live);
-        let detached = self.durable.jobs.get(&id).is_some_and(|kept| kept.wants.detached);
-        let lost = self.config.client_lost_ns;
-        self.set_due(id, |live| live.orphan_due = (!detached).then(|| now.saturating_add(lost)));
+        self.wait_for_followers(now, id);
         if phase == JobPhase::New {
             self.step_job(now, id, JobEvent::Begin, out);
         } else {
             self.uncertain.insert(id);
             self.step_job(now, id, JobEvent::TakeUp, out);
         }
+    }
+
+    /// A job waits as it was submitted.
+    fn put_to_sleep(&mut self, now: Tick, id: JobId) {
+        if self.spec_of.is_none() {
+            return;
+        }
+        self.jobs.insert(id, LiveJob::asleep());
+        self.wait_for_followers(now, id);
+        self.asleep.insert(id);
+        self.hungry.insert(id);
+        self.is_dirty = true;
+    }
+
+    /// A job that is not detached waits for its command.
+    fn wait_for_followers(&mut self, now: Tick, id: JobId) {
+        let detached = self.durable.jobs.get(&id).is_some_and(|kept| kept.wants.detached);
+        let lost = self.config.client_lost_ns;
+        self.set_due(id, |live| live.orphan_due = (!detached).then(|| now.saturating_add(lost)));
     }
 }

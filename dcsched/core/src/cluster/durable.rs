@@ -56,6 +56,14 @@ pub(super) struct Durable {
     pub last_node: NodeId,
     /// The longest lease that nodes may hold, in ns.
     pub lease_ns: u64,
+    /// A job's state is made when its first decision comes.
+    pub keeps_bytes: bool,
+}
+
+/// Before its first decision.
+fn before(spec: JobSpec) -> Box<(JobSpec, job::Durable)> {
+    let durable = job::Durable::of(&spec);
+    Box::new((spec, durable))
 }
 
 impl Durable {
@@ -74,10 +82,7 @@ impl Durable {
                 if self.by_uuid.contains_key(uuid) {
                     return refused("a job's uuid comes twice");
                 }
-                let replayed = spec(wants, record).map(|spec| {
-                    let durable = job::Durable::of(&spec);
-                    Box::new((spec, durable))
-                });
+                let replayed = if self.keeps_bytes { None } else { spec(wants, record).map(before) };
                 let kept = Kept {
                     uuid: *uuid,
                     key: *key,
@@ -90,6 +95,9 @@ impl Durable {
             }
             ClusterRecord::Job { job, record } => {
                 let kept = self.jobs.get_mut(job).ok_or(ReplayError { why: "no job has that number" })?;
+                if kept.replayed.is_none() {
+                    kept.replayed = spec(&kept.wants, &kept.record).map(before);
+                }
                 let replayed = kept.replayed.as_deref_mut();
                 let (_, durable) =
                     replayed.ok_or(ReplayError { why: "a job's record cannot be understood" })?;

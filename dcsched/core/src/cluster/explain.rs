@@ -26,8 +26,12 @@ impl Cluster {
                 .collect();
             return format!("waits for nodes to say what they run of it: {}", names.join(" "));
         }
-        let appetite = live.job.appetite();
-        if appetite.cores == 0 {
+        if self.asleep.contains(&id) && self.durable.nodes.keys().any(|node| self.is_usable(*node)) {
+            let first = self.hungry.first().copied().unwrap_or(id);
+            return format!("job {first} and others are before it");
+        }
+        let appetite = live.appetite();
+        if appetite.cores == 0 && live.job.is_some() {
             return String::new();
         }
         let usable: Vec<NodeId> =
@@ -47,7 +51,7 @@ impl Cluster {
         let has_room =
             |id: &&&NodeId| self.nodes.get(**id).is_some_and(|node| node.cores.free() >= appetite.piece);
         let free = mine.iter().filter(has_room).count();
-        if live.job.spec().gang {
+        if live.job.as_ref().is_some_and(|job| job.spec().gang) {
             return format!("waits for {} cores on one node", appetite.cores);
         }
         if wants.nodes_min as usize > free {
@@ -66,8 +70,9 @@ impl Cluster {
     #[must_use]
     pub fn explain_job(&self, id: JobId) -> String {
         let Some(live) = self.jobs.get(&id) else { return format!("no job has the number {id}\n") };
-        let mut text = match live.job.durable().phase {
-            JobPhase::Ended(status) => format!("job {id} has ended with status {status}\n"),
+        let mut text = match live.job.as_ref().map(|job| job.durable().phase) {
+            None => format!("job {id} has not begun\n"),
+            Some(JobPhase::Ended(status)) => format!("job {id} has ended with status {status}\n"),
             _ => format!("job {id} has {} cores of {} nodes\n", live.cores(), live.nodes().len()),
         };
         for (number, part) in &live.parts {
@@ -78,7 +83,7 @@ impl Cluster {
             let name = self.durable.nodes.get(node).map_or("?", |seen| &seen.name);
             text += &format!("{name} could not run it, and is not asked again\n");
         }
-        let appetite = live.job.appetite();
+        let appetite = live.appetite();
         if live.ended.is_none() && appetite.cores > 0 {
             text += &format!("it could use {} cores more, {} at least\n", appetite.cores, appetite.piece);
         }

@@ -1,7 +1,7 @@
 //! A job as it is now: its own state machine, the cores it has, and who follows it.
 
 use super::NodeId;
-use crate::job::Job;
+use crate::job::{Appetite, Job};
 use dc_model::Tick;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +26,8 @@ impl Part {
 /// A job.
 #[derive(Clone, Debug)]
 pub(super) struct LiveJob {
-    pub job: Job,
+    /// What decides within it, once it has begun.
+    pub job: Option<Box<Job>>,
     /// By their numbers in the job.
     pub parts: BTreeMap<u32, Part>,
     pub next_part: u32,
@@ -53,10 +54,10 @@ pub(super) struct LiveJob {
 }
 
 impl LiveJob {
-    pub fn new(job: Job) -> Self {
-        let mem_bytes_max = job.spec().needs.iter().map(|need| need.mem_bytes).max().unwrap_or(0);
+    /// One that has not begun.
+    pub fn asleep() -> Self {
         Self {
-            job,
+            job: None,
             parts: BTreeMap::new(),
             next_part: 0,
             opened: BTreeSet::new(),
@@ -70,8 +71,25 @@ impl LiveJob {
             time_due: None,
             status: None,
             ended: None,
-            mem_bytes_max,
+            mem_bytes_max: 0,
         }
+    }
+
+    pub fn new(job: Job) -> Self {
+        let mut live = Self::asleep();
+        live.set_job(job);
+        live
+    }
+
+    /// It has begun.
+    pub fn set_job(&mut self, job: Job) {
+        self.mem_bytes_max = job.spec().needs.iter().map(|need| need.mem_bytes).max().unwrap_or(0);
+        self.job = Some(Box::new(job));
+    }
+
+    /// How many more cores it could use, where it has begun.
+    pub fn appetite(&self) -> Appetite {
+        self.job.as_ref().map_or_else(Appetite::default, |job| job.appetite())
     }
 
     /// When something of it is due.

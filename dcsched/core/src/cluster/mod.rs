@@ -7,6 +7,7 @@
 //! they register, and is decided anew after a restart.
 
 mod allocate;
+mod asleep;
 mod carry;
 mod cores;
 mod durable;
@@ -25,6 +26,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub use asleep::SpecOf;
 pub use durable::ReplayError;
 pub use event::{Action, Event, Registration, Request, Submission};
 pub use view::{JobView, NodeView};
@@ -63,6 +65,8 @@ pub struct Config {
     pub ended_ns: u64,
     /// Jobs that have not ended, at most.
     pub jobs_max: usize,
+    /// Jobs that begin before there are cores for them; the others wait as they were submitted.
+    pub begun_ahead: usize,
 }
 
 impl Default for Config {
@@ -76,6 +80,7 @@ impl Default for Config {
             ended_max: 10_000,
             ended_ns: 3600 * SECOND,
             jobs_max: 1_000_000,
+            begun_ahead: 64,
         }
     }
 }
@@ -100,6 +105,9 @@ pub struct Cluster {
     acks: Acks,
     /// Jobs that could use more cores.
     hungry: BTreeSet<JobId>,
+    /// Those of them that have not begun, and are kept as bytes.
+    asleep: BTreeSet<JobId>,
+    spec_of: Option<SpecOf>,
     /// Cores or appetites have changed since cores were last given.
     is_dirty: bool,
     /// Nodes that may still run what was launched before the restart.
@@ -141,6 +149,8 @@ impl Cluster {
             leases: Leases::default(),
             acks: Acks::default(),
             hungry: BTreeSet::new(),
+            asleep: BTreeSet::new(),
+            spec_of: None,
             is_dirty: false,
             expected: BTreeSet::new(),
             uncertain: BTreeSet::new(),

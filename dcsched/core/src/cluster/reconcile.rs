@@ -94,22 +94,24 @@ impl Cluster {
             return;
         };
         let _ = starter;
+        self.wake(now, id, out);
         self.set_opened(id, node, true);
         let mut known = BTreeSet::new();
         let mut owed = BTreeSet::new();
         let mut adoptable = Vec::new();
         for held in held {
             let Some(live) = self.jobs.get(&id) else { return };
-            let running = live.job.running(held.subtask).filter(|running| running.attempt == held.attempt);
+            let Some(job) = &live.job else { return };
+            let running = job.running(held.subtask).filter(|running| running.attempt == held.attempt);
             let is_here = running.is_some_and(|running| {
                 live.parts.get(&running.placement.part).is_some_and(|part| part.node == node)
             });
-            if is_here || (held.ended && live.job.is_unknown(held.subtask, held.attempt)) {
+            if is_here || (held.ended && job.is_unknown(held.subtask, held.attempt)) {
                 known.insert(held.subtask);
                 if held.ended {
                     owed.insert(held.subtask);
                 }
-            } else if live.job.is_unknown(held.subtask, held.attempt) {
+            } else if job.is_unknown(held.subtask, held.attempt) {
                 known.insert(held.subtask);
                 adoptable.push(held);
             } else if !held.ended {
@@ -146,7 +148,8 @@ impl Cluster {
         let mut of_each: Vec<(Held, Vec<u32>)> = Vec::new();
         for held in held {
             let (Some(live), Some(node_now)) = (self.jobs.get(&id), self.nodes.get(&node)) else { return };
-            let wanted = live.job.spec().needs.get(held.subtask.index()).map_or(1, |need| need.cores.max(1));
+            let need = live.job.as_ref().and_then(|job| job.spec().needs.get(held.subtask.index()));
+            let wanted = need.map_or(1, |need| need.cores.max(1));
             let cores = if held.cpus.is_empty() {
                 let free = node_now.cores.pick(node_now.cores.free());
                 free.into_iter().filter(|core| !all.contains(core)).take(wanted as usize).collect()
@@ -164,7 +167,7 @@ impl Cluster {
         }
         all.sort_unstable();
         let memory = |held: &Held| {
-            let needs = self.jobs.get(&id).map(|live| &live.job.spec().needs);
+            let needs = self.jobs.get(&id).and_then(|live| live.job.as_ref()).map(|job| &job.spec().needs);
             needs.and_then(|needs| needs.get(held.subtask.index())).map_or(0, |need| need.mem_bytes)
         };
         let memory_bytes = of_each.iter().fold(0u64, |sum, (held, _)| sum.saturating_add(memory(held)));
@@ -224,9 +227,10 @@ impl Cluster {
         known: &BTreeSet<SubtaskId>,
     ) -> Vec<(SubtaskId, dc_model::Attempt)> {
         let Some(live) = self.jobs.get(&id) else { return Vec::new() };
+        let Some(job) = &live.job else { return Vec::new() };
         let is_there = |part: u32| live.parts.get(&part).is_some_and(|part| part.node == node);
         let missing =
-            live.job.launched_in(is_there).into_iter().filter(|running| !known.contains(&running.subtask));
+            job.launched_in(is_there).into_iter().filter(|running| !known.contains(&running.subtask));
         missing.map(|running| (running.subtask, running.attempt)).collect()
     }
 

@@ -87,9 +87,10 @@ impl Cluster {
     fn measure(&mut self, node: NodeId, id: JobId, subtask: dc_model::SubtaskId, ran_ns: u64) {
         let (Some(live), Some(node)) = (self.jobs.get(&id), self.nodes.get_mut(&node)) else { return };
         node.done += 1;
-        let Some(need) = live.job.spec().needs.get(subtask.index()) else { return };
+        let Some(job) = &live.job else { return };
+        let Some(need) = job.spec().needs.get(subtask.index()) else { return };
         let cells = need.cells / u64::from(need.cores.max(1));
-        if let Some(usual_ns) = live.job.cost().predict_ns(cells) {
+        if let Some(usual_ns) = job.cost().predict_ns(cells) {
             node.measure(ran_ns, usual_ns);
         }
     }

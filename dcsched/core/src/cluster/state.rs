@@ -43,7 +43,7 @@ impl Cluster {
 
     fn job_state<'a>(&'a self, id: super::JobId, kept: &'a Kept) -> Option<&'a job::Durable> {
         match self.jobs.get(&id) {
-            Some(live) => Some(live.job.durable()),
+            Some(live) => live.job.as_ref().map(|job| job.durable()),
             None => kept.replayed.as_deref().map(|(_, durable)| durable),
         }
     }

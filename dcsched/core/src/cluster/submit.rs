@@ -45,8 +45,10 @@ impl Cluster {
             wants: job.wants.clone(),
             record: job.record.clone(),
         };
-        let durable = crate::job::Durable::of(&job.spec);
-        let replayed = Some(Box::new((*job.spec, durable)));
+        let replayed = (!self.may_sleep(&job.spec)).then(|| {
+            let durable = crate::job::Durable::of(&job.spec);
+            Box::new((*job.spec, durable))
+        });
         let Submission { uuid, key, uid, wants, record: bytes, .. } = job;
         self.durable.insert_job(id, Kept { uuid, key, uid, wants, record: bytes, replayed });
         self.append(record, 0, out);

@@ -44,10 +44,16 @@ impl<'a> JobView<'a> {
         &self.kept.record
     }
 
-    /// What decides within it.
+    /// What decides within it, once it has begun.
     #[must_use]
-    pub fn job(&self) -> &'a Job {
-        &self.live.job
+    pub fn job(&self) -> Option<&'a Job> {
+        self.live.job.as_deref()
+    }
+
+    /// Its last decision; 0 before its first.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.live.job.as_ref().map_or(0, |job| job.durable().seq)
     }
 
     /// Its status, once it has ended.

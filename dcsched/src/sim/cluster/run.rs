@@ -122,7 +122,8 @@ struct World {
 #[must_use]
 pub fn run(seed: u64, faults: Faults, plant: Plant) -> Report {
     let mut random = Random::new(seed);
-    let mut config = Config { lease_ns: LEASE, client_lost_ns: 3600 * SECOND, ..Config::default() };
+    let mut config =
+        Config { lease_ns: LEASE, client_lost_ns: 3600 * SECOND, begun_ahead: 2, ..Config::default() };
     if plant == Plant::NoMargin {
         config.lease_ns = LEASE / 2;
         config.margin_ns = 0;

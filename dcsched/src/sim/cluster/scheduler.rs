@@ -66,7 +66,7 @@ impl Scheduler {
 }
 
 fn replayed(disk: &Disk, config: Config) -> Result<Cluster, Violation> {
-    let mut cluster = Cluster::new(config);
+    let mut cluster = Cluster::new(config).with_specs(spec);
     for record in &disk.records {
         cluster.replay(record, spec).map_err(|error| Violation::NoReplay(error.to_string()))?;
     }
