@@ -163,6 +163,8 @@ pub static NODE_MEMORY: Key<AllOrSize> =
 pub static NODE_SPEED: Key<Factor> = live("node", "speed", Factor, 0);
 /// `node.kill`
 pub static NODE_KILL: Key<OneOf<Kill>> = fixed("node", "kill", words(), Kill::Auto);
+/// `node.exec`
+pub static NODE_EXEC: Key<NodeFile> = node_path("exec", "none, and all jobs are of the user who runs dcd");
 /// `node.partner`
 pub static NODE_PARTNER: Key<PartnerOf> = live("node", "partner", PartnerOf, Partner::Auto);
 /// `node.retry_max`
@@ -232,6 +234,7 @@ pub static ALL: &[&dyn AnyKey] = &[
     &NODE_MEMORY,
     &NODE_SPEED,
     &NODE_KILL,
+    &NODE_EXEC,
     &NODE_PARTNER,
     &NODE_RETRY_MAX,
     &CHECKPOINTS_KEEP,

@@ -35,6 +35,7 @@ pub(crate) struct Part {
     memory: Option<Option<u64>>,
     speed: Option<u32>,
     kill: Option<crate::Kill>,
+    exec: Option<Option<PathBuf>>,
     pub(crate) partner: Option<Partner>,
     retry_max: Option<u64>,
 }
@@ -55,6 +56,7 @@ impl Part {
             memory: section.take(&keys::NODE_MEMORY),
             speed: section.take(&keys::NODE_SPEED),
             kill: section.take(&keys::NODE_KILL),
+            exec: section.take(&keys::NODE_EXEC),
             retry_max: section.take(&keys::NODE_RETRY_MAX),
             // Last: its place is asked for.
             partner: section.take(&keys::NODE_PARTNER),
@@ -85,6 +87,7 @@ impl Part {
         one(&mut out, &keys::NODE_MEMORY, self.memory.as_ref());
         one(&mut out, &keys::NODE_SPEED, self.speed.as_ref());
         one(&mut out, &keys::NODE_KILL, self.kill.as_ref());
+        one(&mut out, &keys::NODE_EXEC, self.exec.as_ref());
         one(&mut out, &keys::NODE_PARTNER, self.partner.as_ref());
         one(&mut out, &keys::NODE_RETRY_MAX, self.retry_max.as_ref());
         out
@@ -122,6 +125,8 @@ pub struct Node {
     pub speed_permille: u32,
     /// How ranks are killed.
     pub kill: Kill,
+    /// The dc-exec by which a dcd of a user of its own runs jobs as their users; none: all is one user's.
+    pub exec: Option<PathBuf>,
     /// Who keeps copies of its checkpoints.
     pub partner: Partner,
     /// The longest pause between two attempts to reach the scheduler.
@@ -173,6 +178,7 @@ impl Config {
             memory_bytes: said!(memory).flatten(),
             speed_permille: said!(speed).unwrap_or(keys::NODE_SPEED.initial),
             kill: said!(kill).unwrap_or(keys::NODE_KILL.initial),
+            exec: said!(exec).flatten().map(fill),
             partner: said!(partner).unwrap_or_else(|| keys::NODE_PARTNER.initial.clone()),
             retry_max: Duration::from_millis(said!(retry_max).unwrap_or(keys::NODE_RETRY_MAX.initial)),
             name: name.clone(),
@@ -208,6 +214,7 @@ fn entries(node: &Node) -> Vec<Entry> {
         memory: Some(node.memory_bytes),
         speed: Some(node.speed_permille),
         kill: Some(node.kill),
+        exec: Some(node.exec.clone()),
         partner: Some(node.partner.clone()),
         retry_max: Some(u64::try_from(node.retry_max.as_millis()).unwrap_or(u64::MAX)),
     };

@@ -66,7 +66,7 @@ pub struct Owned {
 }
 
 /// A dc-exec.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Privileged {
     exe: PathBuf,
 }
@@ -100,6 +100,26 @@ impl Privileged {
                 self.done(other).and(Err(self.silent()))
             }
         }
+    }
+
+    /// The starter's program as the job's user on an errand: it looks whether the job's starter lives, or kills all that is
+    /// left of it. The process is a child of the caller's; none: there is no directory of the job's.
+    ///
+    /// # Errors
+    /// When it is refused: then nothing was started.
+    pub fn sweep(
+        &self,
+        of: Owned,
+        does_kill: bool,
+        stderr: BorrowedFd<'_>,
+    ) -> Result<Option<Pid>, PrivilegedError> {
+        let signal = if does_kill { nix::libc::SIGKILL } else { 0 };
+        let (pid, told) = self.ask(&Request { signal, ..request(Verb::Sweep, of) }, stderr, None)?;
+        if let Told::Started = told {
+            return Ok(Some(pid));
+        }
+        let _ = reap_blocking(pid);
+        self.done(told).map(|_| None)
     }
 
     /// A connection to the job's starter.

@@ -11,7 +11,7 @@ use crate::remove::remove;
 use crate::reply::{Reply, Said};
 use crate::request::{NAME_BYTES_MAX, REQUEST_BYTES, Request, Verb};
 use crate::stage::{Refused, Stage};
-use crate::start::{open_starter, start};
+use crate::start::{open_starter, start, sweep};
 use crate::trusted::{self, Kind, Owners};
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
@@ -23,7 +23,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: dc-exec check | start | kill | remove | open | connect\n\
+const USAGE: &str = "usage: dc-exec check | start | kill | remove | open | connect | sweep\n\
     All but check take a request from standard input, as dcd writes it, and answer on standard\n\
     output. What is allowed stands in /etc/dc/exec.conf. See dc-exec(8).\n";
 /// dc's own errors.
@@ -140,6 +140,7 @@ fn try_serve(verb: Verb, answer: &Answer, pidfd: Option<BorrowedFd<'_>>) -> Resu
     let user = account::find(&config, request.uid, caller)?;
     match verb {
         Verb::Start => start(&config, &request, &user, caller, answer).map(|()| End::Done),
+        Verb::Sweep => sweep(&config, &request, &user, caller, answer).map(|()| End::Done),
         Verb::Kill => kill(&config, &request, &user, caller, pidfd).map(|()| End::Done),
         Verb::Remove => {
             let answered = remove(&config, &request, &user, caller, answer)?;

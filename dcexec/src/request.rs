@@ -42,11 +42,14 @@ pub enum Verb {
     Open = 4,
     /// Hands back a connection to its starter.
     Connect = 5,
+    /// Looks whether the job's starter lives, or kills all that it left: by the starter's own program, as the user.
+    Sweep = 6,
 }
 
 impl Verb {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Start, Self::Kill, Self::Remove, Self::Open, Self::Connect];
+    pub const ALL: [Self; 6] =
+        [Self::Start, Self::Kill, Self::Remove, Self::Open, Self::Connect, Self::Sweep];
 
     /// As it stands on the command line.
     #[must_use]
@@ -57,6 +60,7 @@ impl Verb {
             Self::Remove => "remove",
             Self::Open => "open",
             Self::Connect => "connect",
+            Self::Sweep => "sweep",
         }
     }
 }
@@ -68,7 +72,7 @@ pub struct Request {
     pub verb: Verb,
     /// Whose job it is.
     pub uid: u32,
-    /// For kill: SIGTERM, SIGKILL, SIGCONT or SIGSTOP; else 0.
+    /// For kill: SIGTERM, SIGKILL, SIGCONT or SIGSTOP; for sweep SIGKILL, or 0 to look alone; else 0.
     pub signal: i32,
     /// Which job.
     pub job: [u8; 16],
@@ -144,7 +148,11 @@ impl Request {
             return Err(RequestError::Proof(head[7]));
         }
         let signal = i32::try_from(word(12)).map_err(|_| RequestError::Signal)?;
-        let signal_belongs = if verb == Verb::Kill { is_passed_on(signal) } else { signal == 0 };
+        let signal_belongs = match verb {
+            Verb::Kill => is_passed_on(signal),
+            Verb::Sweep => [0, nix::libc::SIGKILL].contains(&signal),
+            _ => signal == 0,
+        };
         if !signal_belongs {
             return Err(RequestError::Signal);
         }

@@ -42,8 +42,6 @@ pub fn start(
     let starter = open_starter(config)?;
     let groups = Groups::open(config, caller)?;
     Jobs::open(config, caller)?.find_or_make(request, user)?;
-    let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())
-        .map_err(Refused::by(Stage::Descriptors, "/dev/null"))?;
     let directory = config.jobs.join(request.job_text());
     let lease = request.first_lease_ms.to_string();
     let first = [
@@ -56,11 +54,49 @@ pub fn start(
     let argv: Vec<_> =
         first.into_iter().map(word).take(if request.first_lease_ms == 0 { 3 } else { 5 }).collect();
     let environment = environment(request, user, directory.as_os_str());
+    let before = || groups.map_or(Ok(()), |groups| groups.enter(request, user));
+    become_starter(config, user, answer, &starter, (&argv, &environment), before)
+}
+
+/// The starter's program as the job's user, to look at the job's directory or to kill what a starter left: the kernel
+/// shows whose a process is by its environment to that user alone. Comes back well where the job has no directory, and else
+/// not at all where all goes well.
+///
+/// # Errors
+/// The step that failed: nothing was started.
+pub fn sweep(
+    config: &Config,
+    request: &Request,
+    user: &Account,
+    caller: u32,
+    answer: &Answer,
+) -> Result<(), Refused> {
+    let starter = open_starter(config)?;
+    if Jobs::open(config, caller)?.find(request, user)?.is_none() {
+        return Ok(());
+    }
+    let (directory, job) = (config.jobs.join(request.job_text()), request.job_text());
+    let words: [&OsStr; 5] =
+        ["dc-starter".as_ref(), "sweep".as_ref(), directory.as_os_str(), job.as_ref(), "kill".as_ref()];
+    let argv: Vec<_> = words.into_iter().map(word).take(if request.signal == 0 { 4 } else { 5 }).collect();
+    // Without the job's tag: it would be one of those that are to be killed.
+    let environment = [word(OsStr::from_bytes(&[b"PATH=", PATH.as_bytes()].concat()))];
+    become_starter(config, user, answer, &starter, (&argv, &environment), || Ok(()))
+}
+
+fn become_starter(
+    config: &Config,
+    user: &Account,
+    answer: &Answer,
+    starter: &OwnedFd,
+    (argv, environment): (&[CString], &[CString]),
+    before: impl FnOnce() -> Result<(), Refused>,
+) -> Result<(), Refused> {
+    let null = open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())
+        .map_err(Refused::by(Stage::Descriptors, "/dev/null"))?;
 
     surroundings()?;
-    if let Some(groups) = groups {
-        groups.enter(request, user)?;
-    }
+    before()?;
     for limit in &config.limits {
         let what = format!("{:?}", limit.resource);
         setrlimit(limit.resource, limit.max, limit.max).map_err(Refused::by(Stage::Limits, what))?;
@@ -73,7 +109,7 @@ pub fn start(
     calls::reset_signals().map_err(Refused::by(Stage::Exec, "signals"))?;
     alarm::cancel();
     answer.send(&Reply::of(Said::Going)).map_err(Refused::by(Stage::Exec, "cannot answer"))?;
-    let Err(errno) = execveat(&starter, c"", &argv, &environment, AtFlags::AT_EMPTY_PATH);
+    let Err(errno) = execveat(starter, c"", argv, environment, AtFlags::AT_EMPTY_PATH);
     Err(Refused::by(Stage::Exec, config.starter.display().to_string())(errno))
 }
 

@@ -53,8 +53,14 @@ impl RecordFile {
     /// # Errors
     /// When it cannot be read, its header is not good, or it is longer or shorter than that says.
     pub fn open(dir: &Dir, name: &str, kind: FileKind) -> Result<Self, RecordError> {
-        let file = dir.open_file(name)?;
-        let path = dir.path_of(name);
+        Self::of(dir.open_file(name)?, dir.path_of(name), kind)
+    }
+
+    /// Of a file that is opened.
+    ///
+    /// # Errors
+    /// As [`RecordFile::open`].
+    pub(crate) fn of(file: ReadFile, path: PathBuf, kind: FileKind) -> Result<Self, RecordError> {
         let refused = |why| RecordError::Refused { kind, path: path.clone(), why };
         let file_bytes = file.len_bytes();
         if file_bytes < HEADER_BYTES as u64 {

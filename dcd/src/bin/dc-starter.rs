@@ -9,6 +9,7 @@ fn main() -> ExitCode {
     match words.next() {
         Some(word) if word == dcd::shim::words::SHIM_WORD => dcd::shim::main(),
         Some(word) if word == dcd::starters::SERVE_WORD => dcd::starter::serve(words),
+        Some(word) if word == dcd::starters::SWEEP_WORD => dcd::starters::errand::main(words),
         _ => dcd::starter::main(),
     }
 }

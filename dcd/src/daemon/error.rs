@@ -34,6 +34,9 @@ pub enum DaemonError {
         /// It, escaped.
         name: String,
     },
+    /// What dc-exec does not go with.
+    #[error("{0}")]
+    Exec(&'static str),
     /// The peer port.
     #[error(transparent)]
     Port(#[from] crate::peer::PortError),

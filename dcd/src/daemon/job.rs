@@ -3,11 +3,12 @@
 
 use super::acts::Burial;
 use super::orders;
-use crate::starters::{ConnectError, Control, Event, Life, Lost, life};
+use crate::starters::{ConnectError, Control, Event, Life, Lost, Site, life};
 use dc_model::cluster::node::{FromNode, Held};
 use dc_model::wire::{FromStarter, Hello, KnownPhase, StarterState, ToStarter};
 use dc_model::{Attempt, CpuSet, JobUuid, Outcome, SubtaskId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 /// How long to wait before a starter that does not answer yet is asked again, in ns.
@@ -28,6 +29,8 @@ pub enum Want {
     Tell(FromNode),
     /// Do this beside the loop; tell [`Job::on_buried`].
     Bury(Burial),
+    /// Connect to its starter beside the loop; tell [`Job::on_reached`].
+    Reach(Site),
     /// Rank's input is wanted: tell who is attached.
     Input(FromStarter),
     /// A line for the log.
@@ -80,7 +83,11 @@ struct Closing {
 #[derive(Debug)]
 pub struct Job {
     uuid: JobUuid,
-    dir: PathBuf,
+    site: Site,
+    /// A thread makes a connection.
+    is_dialling: bool,
+    /// When the starter is reached, orders may have been lost.
+    renews: bool,
     /// The starter's number, among all that the job had here.
     number: u64,
     state: State,
@@ -98,9 +105,9 @@ pub struct Job {
 impl Job {
     /// One for which a thread makes everything; the starter is told `hello` then.
     #[must_use]
-    pub fn opening(uuid: JobUuid, dir: PathBuf, number: u64, hello: Box<Hello>) -> Self {
+    pub fn opening(site: Site, number: u64, hello: Box<Hello>) -> Self {
         let pending = Pending { hello: Some(hello), orders: Vec::new() };
-        let mut job = Self::new(uuid, dir, number, State::Opening(pending));
+        let mut job = Self::new(site, number, State::Opening(pending));
         // Who has asked for it knows that there is nothing yet.
         job.is_untold = false;
         job
@@ -108,25 +115,27 @@ impl Job {
 
     /// One whose starter was found.
     #[must_use]
-    pub fn found(uuid: JobUuid, dir: PathBuf, number: u64, now_ns: u64) -> Self {
+    pub fn found(site: Site, number: u64, now_ns: u64) -> Self {
         let state = State::Reaching { pending: Pending::default(), again_ns: now_ns, since_ns: now_ns };
-        Self::new(uuid, dir, number, state)
+        Self::new(site, number, state)
     }
 
     /// One that is only there to be buried.
     #[must_use]
-    pub fn dead(uuid: JobUuid, dir: PathBuf, remove: Option<bool>, wants: &mut Vec<Want>) -> Self {
-        let mut job = Self::new(uuid, dir, 0, State::Gone);
+    pub fn dead(site: Site, remove: Option<bool>, wants: &mut Vec<Want>) -> Self {
+        let mut job = Self::new(site, 0, State::Gone);
         job.closing =
             remove.map(|remove| Closing { remove, idle_since_ns: None, is_forced: true, is_silent: false });
         job.bury(false, wants);
         job
     }
 
-    fn new(uuid: JobUuid, dir: PathBuf, number: u64, state: State) -> Self {
+    fn new(site: Site, number: u64, state: State) -> Self {
         Self {
-            uuid,
-            dir,
+            uuid: site.job(),
+            site,
+            is_dialling: false,
+            renews: false,
             number,
             state,
             closing: None,
@@ -184,6 +193,7 @@ impl Job {
     #[must_use]
     pub fn deadline_ns(&self, close_wait_ns: u64) -> Option<u64> {
         match &self.state {
+            State::Reaching { .. } if self.is_dialling => None,
             State::Reaching { again_ns, .. } | State::Unburied { again_ns } => Some(*again_ns),
             State::Asking { since_ns, .. } => Some(since_ns.saturating_add(MUTE_NS)),
             State::Serving { .. } => {
@@ -197,7 +207,14 @@ impl Job {
     /// Some time has passed.
     pub fn on_time(&mut self, now_ns: u64, close_wait_ns: u64, until_ns: Option<u64>, wants: &mut Vec<Want>) {
         match &mut self.state {
-            State::Reaching { again_ns, .. } if *again_ns <= now_ns => self.reach(now_ns, until_ns, wants),
+            State::Reaching { again_ns, .. } if *again_ns <= now_ns && !self.is_dialling => {
+                if self.site.is_others() {
+                    self.is_dialling = true;
+                    wants.push(Want::Reach(self.site.clone()));
+                } else {
+                    self.on_reached(self.site.connect(), now_ns, until_ns, wants);
+                }
+            }
             State::Asking { since_ns, .. } if since_ns.saturating_add(MUTE_NS) <= now_ns => {
                 wants
                     .push(Want::Log("its starter does not answer: it is killed with all it runs".to_owned()));
@@ -236,13 +253,24 @@ impl Job {
         }
     }
 
-    /// Makes the connection.
-    fn reach(&mut self, now_ns: u64, until_ns: Option<u64>, wants: &mut Vec<Want>) {
+    /// The connection is made, or not.
+    pub fn on_reached(
+        &mut self,
+        reached: Result<OwnedFd, ConnectError>,
+        now_ns: u64,
+        until_ns: Option<u64>,
+        wants: &mut Vec<Want>,
+    ) {
+        self.is_dialling = false;
         let State::Reaching { pending, since_ns, .. } = &mut self.state else { return };
         let (pending, since_ns) = (std::mem::take(pending), *since_ns);
         // Nothing is left out: what dcsched has not acknowledged it is to be told again.
-        match Control::connect(&self.dir, None) {
-            Ok(mut control) => {
+        match reached {
+            Ok(socket) => {
+                let mut control = Control::over(socket, None);
+                if std::mem::take(&mut self.renews) {
+                    wants.push(Want::Renew);
+                }
                 if let Some(until_boottime_ns) = until_ns {
                     control.send(&ToStarter::Lease { until_boottime_ns });
                 }
@@ -495,7 +523,20 @@ impl Job {
     }
 
     fn on_lost(&mut self, lost: &Lost, now_ns: u64, wants: &mut Vec<Want>) {
-        let is_alive = life(&self.dir).is_ok_and(|life| life == Life::Alive);
+        if self.site.is_others() && self.closing.is_none() {
+            // Whether it lives is found out beside the loop, by reaching it again.
+            wants.push(Want::Log(format!("{lost}")));
+            let (pending, since_ns) = match std::mem::replace(&mut self.state, State::Gone) {
+                State::Asking { pending, since_ns, .. } => (pending, since_ns),
+                _ => {
+                    self.renews = true;
+                    (Pending::default(), now_ns)
+                }
+            };
+            self.state = State::Reaching { pending, again_ns: now_ns + AGAIN_NS, since_ns };
+            return;
+        }
+        let is_alive = !self.site.is_others() && life(self.site.dir()).is_ok_and(|life| life == Life::Alive);
         if self.closing.is_none() || is_alive {
             wants.push(Want::Log(format!("{lost}")));
         }
@@ -517,7 +558,7 @@ impl Job {
         self.state = State::Burying;
         self.wants.clear();
         let remove = self.closing.is_some_and(|closing| closing.remove);
-        wants.push(Want::Bury(Burial { job: self.uuid, dir: self.dir.clone(), by_force, remove }));
+        wants.push(Want::Bury(Burial { site: self.site.clone(), by_force, remove }));
     }
 
     /// What its starter left is killed, and its directory removed where that was asked for.

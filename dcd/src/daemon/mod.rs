@@ -31,7 +31,8 @@ pub use streams::PeerAsks;
 pub use turn::Ending;
 
 use crate::peer::copies::Copies;
-use crate::starters::{self, Life};
+use crate::privileged::Privileged;
+use crate::starters::{self, ConnectError, Life};
 use crate::topology::Found;
 use dc_link::Name;
 use dc_model::JobUuid;
@@ -44,6 +45,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use streams::Streams;
 use tracing::{info, warn};
@@ -57,6 +59,8 @@ enum Answer {
     Opened { job: JobUuid, opened: Result<u64, String> },
     /// What a starter left is gone, or not.
     Buried { job: JobUuid, did_remove: bool, buried: Result<Vec<PathBuf>, String> },
+    /// A starter is reached, or not.
+    Reached { job: JobUuid, reached: Result<OwnedFd, ConnectError> },
     /// Of a peer's connection.
     Peer(PeerAsk),
     /// Checkpoints of others are here, as far as there are any.
@@ -68,6 +72,7 @@ enum Answer {
 /// An order to open a job.
 #[derive(Debug)]
 struct Open {
+    uid: u32,
     record: Vec<u8>,
     hello: Box<dc_model::wire::Hello>,
     /// Files that it is to have.
@@ -101,6 +106,8 @@ pub struct Daemon {
     state: StateDir,
     facts: Facts,
     starter: PathBuf,
+    /// What does for other users' jobs what this process may not.
+    exec: Option<Privileged>,
     identities: Option<Identities>,
     uplink: Uplink,
     talk: Talk,
@@ -142,6 +149,7 @@ impl Daemon {
             Some(path) => path.clone(),
             None => crate::spawn::find_starter()?,
         };
+        let exec = exec_of(&settings)?;
         let state = StateDir::take(&settings.state_dir, &settings.jobs_dir)?;
         let is_local = matches!(settings.scheduler, SchedulerAt::Local { .. });
         let identities = match is_local && settings.peer.is_none() {
@@ -167,6 +175,7 @@ impl Daemon {
             state,
             facts,
             starter,
+            exec,
             identities,
             uplink,
             talk: Talk::Down,
@@ -190,22 +199,26 @@ impl Daemon {
     }
 
     fn find_starters(&mut self) -> Result<(), DaemonError> {
-        let found = starters::find(self.state.jobs())
+        let found = starters::find_with(self.state.jobs(), self.exec.as_ref())
             .map_err(|source| DaemonError::Jobs { path: acts::escaped(self.state.jobs()), source })?;
         let now = clock::boottime_ns();
         let mut wants = Vec::new();
-        for starters::Found { job, dir, life } in found {
+        for starters::Found { job, site, life } in found {
             match life {
                 Life::Absent => {}
                 Life::Alive => {
                     info!(%job, "found its starter");
-                    let number = acts::number(&dir).unwrap_or_else(|| self.next_number());
-                    self.copies.on_job(job);
-                    self.jobs.insert(job, Job::found(job, dir, number, now));
+                    let number =
+                        acts::number(&site, &self.state.words()).unwrap_or_else(|| self.next_number());
+                    // Another user's checkpoints are not this process's to read.
+                    if !site.is_others() {
+                        self.copies.on_job(job);
+                    }
+                    self.jobs.insert(job, Job::found(site, number, now));
                 }
                 Life::Dead => {
                     warn!(%job, "its starter is dead: what it left is killed");
-                    let dead = Job::dead(job, dir, None, &mut wants);
+                    let dead = Job::dead(site, None, &mut wants);
                     self.jobs.insert(job, dead);
                     self.perform(job, &mut wants, now);
                 }
@@ -224,4 +237,23 @@ impl Daemon {
     fn uuids(&self) -> BTreeSet<JobUuid> {
         self.jobs.keys().copied().collect()
     }
+}
+
+/// The dc-exec that is configured. A machine that is only described is for trying things out, by one user.
+fn exec_of(settings: &Settings) -> Result<Option<Privileged>, DaemonError> {
+    let Some(path) = &settings.exec else { return Ok(None) };
+    if settings.synthetic {
+        return Err(DaemonError::Exec("node.exec does not go with a described node.topology"));
+    }
+    if settings.shared_dir.is_some() {
+        return Err(DaemonError::Exec(
+            "node.exec does not go with checkpoints.keep = \"shared\": the directories there would not be the users'",
+        ));
+    }
+    if nix::unistd::geteuid().is_root() {
+        return Err(DaemonError::Exec(
+            "node.exec is for a dcd that runs as a user of its own, and this one runs as root: start it as user dc, or leave node.exec out",
+        ));
+    }
+    Ok(Some(Privileged::new(path)))
 }

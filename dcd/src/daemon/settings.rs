@@ -68,6 +68,8 @@ pub struct Settings {
     pub partner: Partner,
     /// Files by their content are kept up to this, in bytes.
     pub blobs_bytes_max: u64,
+    /// dc-exec's file, where dcd runs as a user of its own and jobs as theirs.
+    pub exec: Option<PathBuf>,
     /// The starter's program; none: looked for.
     pub starter: Option<PathBuf>,
     /// The longest wait before dcsched is dialled again.
@@ -96,6 +98,7 @@ impl Settings {
             shared_dir: None,
             partner: Partner::Auto,
             blobs_bytes_max: 16 << 30,
+            exec: None,
             starter: None,
             retry_max: Duration::from_secs(5),
             close_wait: Duration::from_secs(10),
@@ -125,6 +128,7 @@ impl Settings {
             memory_max_bytes: node.memory_bytes.unwrap_or(0),
             kill: node.kill,
             partner: node.partner.clone(),
+            exec: node.exec.clone(),
             retry_max: node.retry_max,
             ..Self::new(node.name.as_str(), node.state.clone(), scheduler)
         }

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 const START: &str = "start";
 const EPOCH: &str = "epoch";
+const WORDS: &str = "starters";
 /// More than a number takes.
 const NUMBER_BYTES_MAX: u64 = 64;
 
@@ -63,6 +64,7 @@ impl StateDir {
         // What is in them need not be there.
         Spool::make_parents(&path.join(START))?;
         Spool::make_parents(&jobs.join(START))?;
+        Spool::make_parents(&path.join(WORDS).join(START))?;
         let path = std::fs::canonicalize(path).map_err(|error| FileError::io(Op::Open, path, error))?;
         let dir = Dir::open(&path)?;
         let lock = Lock::take(&dir).map_err(|error| match error {
@@ -115,6 +117,12 @@ impl StateDir {
     #[must_use]
     pub fn jobs(&self) -> &Path {
         &self.jobs
+    }
+
+    /// Where the numbers of other users' starters are, in a file of the job's name each.
+    #[must_use]
+    pub fn words(&self) -> PathBuf {
+        self.path().join(WORDS)
     }
 
     /// A job's directory.

@@ -5,7 +5,7 @@ use super::works::Sends;
 use super::{Answer, Daemon};
 use crate::peer::{Listen, Port, PortError, Serving, ToStream};
 use dc_config::HostPort;
-use dc_link::PeersFile;
+use dc_link::{LocalPolicy, PeersFile};
 use dc_model::JobUuid;
 use dc_model::wire::{FromStarter, ToStarter};
 use std::collections::BTreeMap;
@@ -76,6 +76,7 @@ impl Daemon {
     pub(super) fn open_port(&self) -> Result<String, PortError> {
         let serving = Serving {
             jobs: self.state.jobs().to_owned(),
+            exec: self.exec.clone(),
             shared: self.shared_dir(),
             copies: self.copy_store(),
             blobs: self.blobs(),
@@ -84,7 +85,9 @@ impl Daemon {
         };
         let (Some(peer), Some(identities)) = (&self.settings.peer, &self.identities) else {
             let path = self.state.path().join(SOCKET);
-            return Ok(match Port::open(Listen::Local(path.clone()), serving) {
+            // What each of them may have is looked at with each job.
+            let policy = if self.exec.is_some() { LocalPolicy::Everyone } else { LocalPolicy::Own };
+            return Ok(match Port::open(Listen::Local(path.clone(), policy), serving) {
                 Ok(_) => path.to_str().map(str::to_owned).unwrap_or_default(),
                 Err(error) => {
                     warn!("commands get no streams from this node: {error}");

@@ -3,6 +3,7 @@
 use super::job::{Job, Want};
 use super::uplink::{UpEvent, WantDial};
 use super::{Answer, Daemon, Open, Talk, acts, clock, facts, job_files, orders};
+use crate::starters::Site;
 use dc_model::JobUuid;
 use dc_model::cluster::node::{FromNode, ToNode};
 use dc_model::codec::DecodeError;
@@ -316,8 +317,10 @@ impl Daemon {
     fn on_open(&mut self, uuid: JobUuid, id: u64, uid: u32, record: Vec<u8>, hello: &[u8], now: u64) {
         let cannot = |why: String| FromNode::CannotOpen { job: uuid, why };
         let own = nix::unistd::geteuid().as_raw();
-        if uid != own {
-            let why = format!("it is user {uid}'s, and this node's dcd runs everything as user {own}");
+        if uid != own && self.exec.is_none() {
+            let why = format!(
+                "it is user {uid}'s, and this node's dcd runs everything as user {own}: for jobs of other users it needs node.exec"
+            );
             warn!(job = %uuid, "cannot be opened: {why}");
             return self.send(&cannot(why), now);
         }
@@ -338,7 +341,11 @@ impl Daemon {
                 return self.send(&cannot(why), now);
             }
         };
-        let open = Open { record, hello, files, orders: Vec::new() };
+        if self.exec.is_some() && !files.is_empty() {
+            let why = "--bcast needs nodes on which all jobs are one user's: their dcd cannot write into a job's directory";
+            return self.send(&cannot(why.to_owned()), now);
+        }
+        let open = Open { uid, record, hello, files, orders: Vec::new() };
         match self.jobs.get(&uuid) {
             None => {
                 info!(job = %uuid, id, "opens");
@@ -350,24 +357,27 @@ impl Daemon {
     }
 
     fn open(&mut self, uuid: JobUuid, open: Open, now: u64) {
-        let dir = self.state.job(uuid);
         let number = self.next_number();
         let exe = self.starter.clone();
+        let by = self.exec.as_ref().map(|exec| (exec, open.uid));
+        let site = Site::new(uuid, self.state.job(uuid), by);
         let opening = acts::Opening {
-            job: uuid,
-            dir: dir.clone(),
+            site: site.clone(),
+            words: self.state.words(),
             record: open.record,
             number,
             exe,
             binds: !self.settings.synthetic,
             shared: self.shared_dir(),
         };
-        self.jobs.insert(uuid, Job::opening(uuid, dir, number, open.hello));
-        self.copies.on_job(uuid);
+        if !site.is_others() {
+            self.copies.on_job(uuid);
+        }
+        self.jobs.insert(uuid, Job::opening(site, number, open.hello));
         let files = self.files_of(open.files);
         self.works.start(move || {
             let opened = acts::open(&opening, |dir| files.place(dir));
-            Answer::Opened { job: opening.job, opened }
+            Answer::Opened { job: uuid, opened }
         });
         self.on_ordered(uuid, open.orders, now);
     }
@@ -390,7 +400,12 @@ impl Daemon {
             return;
         }
         let mut wants = Vec::new();
-        let dead = Job::dead(uuid, self.state.job(uuid), Some(remove), &mut wants);
+        let dir = self.state.job(uuid);
+        let Ok(site) = Site::of(uuid, dir.clone(), self.exec.as_ref()) else {
+            // Nothing of it is here, or a directory that nobody has had yet.
+            return self.send(&FromNode::Closed { job: uuid, asked: true }, now);
+        };
+        let dead = Job::dead(site, Some(remove), &mut wants);
         self.jobs.insert(uuid, dead);
         self.perform(uuid, &mut wants, now);
     }
@@ -406,6 +421,10 @@ impl Daemon {
                     self.with_job(job, now, |job, wants| job.on_buried(buried, did_remove, now, wants));
                 }
                 Answer::Brought { job, number } => self.on_brought(job, number, now),
+                Answer::Reached { job, reached } => {
+                    let until = self.lease.until_ns(now);
+                    self.with_job(job, now, |job, wants| job.on_reached(reached, now, until, wants));
+                }
                 Answer::Peer(ask) => self.on_peer(ask),
                 Answer::LookedUp(found) => {
                     let mut events = Vec::new();
@@ -435,16 +454,20 @@ impl Daemon {
                     }
                 }
                 Want::Bury(burial) => {
-                    let shared = self.shared_dir();
+                    let (words, shared) = (self.state.words(), self.shared_dir());
                     self.works.start(move || {
-                        let (job, did_remove) = (burial.job, burial.remove);
-                        let buried = acts::bury(&burial);
+                        let (job, did_remove) = (burial.site.job(), burial.remove);
+                        let buried = acts::bury(&burial, &words);
                         if let (Some(shared), true, true) = (shared, did_remove, buried.is_ok()) {
                             acts::remove_shared(&shared, job);
                         }
                         Answer::Buried { job, did_remove, buried }
                     });
                 }
+                Want::Reach(site) => self.works.start(move || {
+                    let job = site.job();
+                    Answer::Reached { job, reached: site.connect() }
+                }),
                 Want::Log(line) => warn!(job = %uuid, "{}", plain(&line)),
                 Want::Done => self.done += 1,
                 Want::Input(want) => self.streams.want(uuid, want),

@@ -5,11 +5,11 @@ use super::copies::serve as copies;
 use super::line::{Line, LineError};
 use super::results;
 use super::serve::{Over, Serving, may_have};
+use crate::starters::Site;
 use dc_link::{Conn, Identity, Role};
 use dc_model::cluster::data::{FROM_DATA, FromData, ToData};
 use dc_model::codec::DecodeError;
 use nix::unistd::geteuid;
-use std::path::{Path, PathBuf};
 
 /// How long a request is waited for, in ns: a command fetches again and again while a job runs.
 const REQUEST_NS: u64 = 600_000_000_000;
@@ -41,13 +41,14 @@ fn answer(
     match message {
         FromData::FetchResults { job, wanted } => {
             let dir = serving.jobs.join(job.to_string());
-            if dir.exists() && !may_have(who, &dir) {
+            let site = Site::of(job, dir, serving.exec.as_ref()).ok();
+            if site.as_ref().is_some_and(|site| !may_have(who, site.dir())) {
                 return line.say(&ToData::No(format!("job {job} is another user's")));
             }
-            let shared = serving.shared.as_ref().map(|shared| shared.join(job.to_string()));
-            let dirs: Vec<&Path> =
-                [Some(&dir), shared.as_ref()].into_iter().flatten().map(PathBuf::as_path).collect();
-            results::serve(line, &dirs, job, &wanted)
+            let shared =
+                serving.shared.as_ref().map(|shared| Site::new(job, shared.join(job.to_string()), None));
+            let sites: Vec<Site> = site.into_iter().chain(shared).collect();
+            results::serve(line, &sites, job, &wanted)
         }
         FromData::PutCopy { .. }
         | FromData::ListCopies { .. }

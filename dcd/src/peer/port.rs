@@ -62,8 +62,8 @@ pub enum Listen {
         /// Who may come in.
         peers: PeersFile,
     },
-    /// A Unix socket, for this user's processes and root's.
-    Local(PathBuf),
+    /// A Unix socket, and whose processes may connect.
+    Local(PathBuf, LocalPolicy),
 }
 
 enum Door {
@@ -103,7 +103,7 @@ impl Port {
                 let bound = acceptor.local_addr().map_err(failed)?;
                 (Door::Tls { acceptor, endpoint, peers }, Some(bound))
             }
-            Listen::Local(path) => (Door::Local(LocalListener::bind(&path, LocalPolicy::Own)?), None),
+            Listen::Local(path, policy) => (Door::Local(LocalListener::bind(&path, policy)?), None),
         };
         let keeper = Keeper { door, settings, unproved: Vec::new(), serving, threads: Arc::default() };
         let spawned = std::thread::Builder::new().name("peer port".to_owned()).spawn(move || keeper.keep());

@@ -3,53 +3,52 @@
 //! be what its header says, or the node does not have it.
 
 use super::line::{Line, LineError};
+use crate::starters::Site;
 use dc_model::JobUuid;
 use dc_model::cluster::data::{PIECE_BYTES_MAX, ToData, WantedResult};
-use dc_spool::files::Dir;
-use dc_spool::result::Results;
+use dc_spool::layout;
+use dc_spool::result::Reader;
+use std::io;
 use std::path::Path;
 
 /// Sends these, one after another.
 pub(super) fn serve(
     line: &mut Line<'_>,
-    dirs: &[&Path],
+    sites: &[Site],
     job: JobUuid,
     wanted: &[WantedResult],
 ) -> Result<(), LineError> {
-    let mut opened = Vec::new();
-    let mut why_not = "the job is not on this node".to_owned();
-    for dir in dirs {
-        match Dir::open(dir).and_then(|dir| Results::open(&dir, job)) {
-            Ok(results) => opened.push(results),
-            Err(error) if error.is_not_found() => {}
-            Err(error) => why_not = error.to_string(),
-        }
-    }
+    let why_not = "the job is not on this node";
     let mut piece = vec![0; PIECE_BYTES_MAX];
     for (index, one) in (0u32..).zip(wanted) {
-        send(line, &opened, index, one, &mut piece, &why_not)?;
+        send(line, (job, sites), index, one, &mut piece, why_not)?;
     }
     line.say(&ToData::Done)
 }
 
 fn send(
     line: &mut Line<'_>,
-    opened: &[Results],
+    (job, sites): (JobUuid, &[Site]),
     index: u32,
     one: &WantedResult,
     piece: &mut [u8],
     why_not: &str,
 ) -> Result<(), LineError> {
     let mut why = why_not.to_owned();
-    for results in opened {
-        let reader = match results.reader(one.subtask, one.attempt) {
+    for site in sites {
+        let name = format!("{}/{}", layout::RESULT, layout::result(one.subtask, one.attempt));
+        let named = site.dir().join(&name);
+        let reader = match site.open_in_job(&name).map_err(|error| no_file(&named, &error)).and_then(|file| {
+            let reader = Reader::of_file(file, &named, job, one.subtask, one.attempt);
+            reader.map_err(|error| error.to_string())
+        }) {
             Ok(reader) if reader.meta() == one.meta && one.at <= one.meta.len => reader,
             Ok(_) => {
                 why = "it is not what the journal says".to_owned();
                 continue;
             }
             Err(error) => {
-                why = error.to_string();
+                why = error;
                 continue;
             }
         };
@@ -84,6 +83,10 @@ fn send(
         return Ok(());
     }
     no(line, index, why)
+}
+
+fn no_file(named: &Path, error: &io::Error) -> String {
+    format!("{}: {error}", named.to_string_lossy().escape_debug())
 }
 
 fn no(line: &mut Line<'_>, index: u32, mut why: String) -> Result<(), LineError> {

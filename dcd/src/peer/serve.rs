@@ -7,6 +7,7 @@ use super::reach::Reach;
 use super::stream::{self, Attached};
 use super::{ALIVE_NS, clock};
 use crate::daemon::PeerAsks;
+use crate::privileged::Privileged;
 use dc_link::{Conn, Event, Identity, LinkError};
 use dc_model::cluster::peer::{FromPeer, ToPeer};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -29,6 +30,8 @@ pub struct Serving {
     pub(crate) blobs: Blobs,
     /// The other nodes.
     pub(crate) reach: Reach,
+    /// What reaches other users' jobs.
+    pub exec: Option<Privileged>,
     /// The way to the daemon's loop.
     pub asks: PeerAsks,
 }

@@ -5,7 +5,8 @@
 use super::serve::{Over, Serving, may_have, next, wait};
 use super::{ALIVE_NS, clock};
 use crate::daemon::{Mailbox, PeerAsk};
-use crate::starters::{ConnectError, Life, OutputEvent, OutputReader, life};
+use crate::privileged::Privileged;
+use crate::starters::{ConnectError, Life, OutputEvent, OutputReader, Site};
 use dc_link::{Conn, Identity};
 use dc_model::cluster::peer::{FromPeer, ToPeer};
 use dc_model::wire::{FromStarter, OutputAt, ToStarter};
@@ -57,6 +58,7 @@ impl Drop for Registered<'_> {
 struct Stream<'a> {
     conn: &'a mut Conn,
     at: Attached,
+    exec: Option<Privileged>,
     output: Option<OutputReader>,
     /// Which starter's output comes.
     starter_inc: Option<u64>,
@@ -77,6 +79,7 @@ pub(super) fn serve(conn: &mut Conn, at: Attached, serving: &Serving) -> Result<
     let mut stream = Stream {
         conn,
         at,
+        exec: serving.exec.clone(),
         output: None,
         starter_inc: None,
         look_at_ns: now,
@@ -156,9 +159,10 @@ impl Stream<'_> {
         if !may_have(&self.at.who, &self.at.dir) {
             return Err(Over::Refused("the job is another user's".to_owned()));
         }
-        match OutputReader::connect(&self.at.dir, self.at.have) {
-            Ok(output) => {
-                self.output = Some(output);
+        let Some(site) = self.site() else { return Ok(()) };
+        match site.connect() {
+            Ok(socket) => {
+                self.output = Some(OutputReader::over(socket, self.at.have));
                 self.look_ns = LOOK_NS[0];
                 Ok(())
             }
@@ -167,10 +171,15 @@ impl Stream<'_> {
         }
     }
 
+    fn site(&self) -> Option<Site> {
+        Site::of(self.at.job, self.at.dir.clone(), self.exec.as_ref()).ok()
+    }
+
     /// Tells that the starter whose output was sent has ended, once that is so: its connection ends a moment before it does.
     fn maybe_ended(&mut self) -> Result<(), Over> {
-        let is_over = !matches!(life(&self.at.dir), Ok(Life::Alive | Life::Dead));
-        match self.starter_inc.filter(|_| is_over && self.output.is_none()) {
+        let Some(starter_inc) = self.starter_inc.filter(|_| self.output.is_none()) else { return Ok(()) };
+        let life = self.site().map(|site| site.life());
+        match Some(starter_inc).filter(|_| !matches!(life, Some(Ok(Life::Alive | Life::Dead)))) {
             Some(starter_inc) => {
                 self.starter_inc = None;
                 self.say(&ToPeer::Ended { starter_inc })

@@ -42,6 +42,14 @@ pub enum ConnectError {
         /// Whose process it is.
         uid: u32,
     },
+    /// dc-exec cannot make it.
+    #[error("the starter of {dir} cannot be reached: {why}")]
+    Exec {
+        /// The directory, escaped.
+        dir: String,
+        /// Its line.
+        why: String,
+    },
     /// The system's error.
     #[error("the starter of {dir} cannot be reached: {}", .errno.desc())]
     Os {
@@ -83,40 +91,45 @@ pub(super) struct Wire {
     scratch: Box<[u8]>,
 }
 
+/// A connection to the starter of a directory of this user's.
+pub(super) fn socket_of(dir: &Path) -> Result<OwnedFd, ConnectError> {
+    let name = || dir.to_string_lossy().escape_debug().to_string();
+    let os = |errno| ConnectError::Os { dir: name(), errno };
+    let fd = match open_dir(dir) {
+        Ok(fd) => fd,
+        Err(Errno::ENOENT) => return Err(ConnectError::Dead { dir: name() }),
+        Err(errno) => return Err(os(errno)),
+    };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None).map_err(os)?;
+    let path = format!("/proc/self/fd/{}/{SOCKET}", fd.as_raw_fd());
+    let address = UnixAddr::new(path.as_str()).map_err(os)?;
+    match connect(socket.as_raw_fd(), &address) {
+        Ok(()) => {}
+        Err(Errno::EAGAIN) => return Err(ConnectError::NotYet { dir: name() }),
+        Err(Errno::ENOENT | Errno::ECONNREFUSED) => {
+            // A starter takes its lock first: one that holds it will listen in a moment.
+            let held = is_held(&fd).map_err(|e| os(Errno::from_raw(e.raw_os_error().unwrap_or(0))))?;
+            let dir = name();
+            return Err(match held {
+                Some(true) => ConnectError::NotYet { dir },
+                _ => ConnectError::Dead { dir },
+            });
+        }
+        Err(errno) => return Err(os(errno)),
+    }
+    let owner = fstat(&fd).map_err(os)?.st_uid;
+    let uid = getsockopt(&socket, PeerCredentials).map_err(os)?.uid();
+    if uid != owner && uid != 0 {
+        return Err(ConnectError::Stranger { dir: name(), uid });
+    }
+    Ok(socket)
+}
+
 impl Wire {
     /// Connects, and sends the first message.
     pub(super) fn connect(dir: &Path, first: &ToStarter) -> Result<Self, ConnectError> {
-        let name = || dir.to_string_lossy().escape_debug().to_string();
-        let os = |errno| ConnectError::Os { dir: name(), errno };
-        let fd = match open_dir(dir) {
-            Ok(fd) => fd,
-            Err(Errno::ENOENT) => return Err(ConnectError::Dead { dir: name() }),
-            Err(errno) => return Err(os(errno)),
-        };
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None).map_err(os)?;
-        let path = format!("/proc/self/fd/{}/{SOCKET}", fd.as_raw_fd());
-        let address = UnixAddr::new(path.as_str()).map_err(os)?;
-        match connect(socket.as_raw_fd(), &address) {
-            Ok(()) => {}
-            Err(Errno::EAGAIN) => return Err(ConnectError::NotYet { dir: name() }),
-            Err(Errno::ENOENT | Errno::ECONNREFUSED) => {
-                // A starter takes its lock first: one that holds it will listen in a moment.
-                let held = is_held(&fd).map_err(|e| os(Errno::from_raw(e.raw_os_error().unwrap_or(0))))?;
-                let dir = name();
-                return Err(match held {
-                    Some(true) => ConnectError::NotYet { dir },
-                    _ => ConnectError::Dead { dir },
-                });
-            }
-            Err(errno) => return Err(os(errno)),
-        }
-        let owner = fstat(&fd).map_err(os)?.st_uid;
-        let uid = getsockopt(&socket, PeerCredentials).map_err(os)?.uid();
-        if uid != owner && uid != 0 {
-            return Err(ConnectError::Stranger { dir: name(), uid });
-        }
-        Ok(Self::over(socket, first))
+        socket_of(dir).map(|socket| Self::over(socket, first))
     }
 
     /// Over a socket that is connected, and sends the first message. It need not be one that never blocks: all calls

@@ -1,13 +1,14 @@
 //! The starters that are there: every directory of a job is looked at once, when dcd begins.
 
 use super::lock::{is_held, open_dir};
-use super::{LOCK, SOCKET};
+use super::{LOCK, SOCKET, Site};
+use crate::privileged::Privileged;
 use dc_model::JobUuid;
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::sys::stat::fstatat;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Whether a directory has a starter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,7 +27,7 @@ pub struct Found {
     /// The job.
     pub job: JobUuid,
     /// Its directory.
-    pub dir: PathBuf,
+    pub site: Site,
     /// Whether it has a starter.
     pub life: Life,
 }
@@ -37,6 +38,14 @@ pub struct Found {
 /// # Errors
 /// When one cannot be looked at.
 pub fn find(jobs: &Path) -> io::Result<Vec<Found>> {
+    find_with(jobs, None)
+}
+
+/// As [`find`]; by dc-exec, where dcd runs as a user of its own. One that dc-exec refuses to look at is no reason not to begin.
+///
+/// # Errors
+/// When one of this user's cannot be looked at.
+pub fn find_with(jobs: &Path, exec: Option<&Privileged>) -> io::Result<Vec<Found>> {
     let entries = match std::fs::read_dir(jobs) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
@@ -48,15 +57,18 @@ pub fn find(jobs: &Path) -> io::Result<Vec<Found>> {
         if !entry.file_type()?.is_dir() {
             continue;
         }
-        let dir = entry.path();
-        match life(&dir) {
-            Ok(life) => found.push(Found { job, dir, life }),
+        let looked = Site::of(job, entry.path(), exec).and_then(|site| Ok((site.life()?, site)));
+        match looked {
+            Ok((life, site)) => found.push(Found { job, site, life }),
             // Removed since it was listed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if exec.is_some() => {
+                tracing::warn!(%job, "is left alone: {}", error.to_string().escape_debug());
+            }
             Err(error) => return Err(error),
         }
     }
-    found.sort_by(|a, b| a.dir.cmp(&b.dir));
+    found.sort_by(|a, b| a.site.dir().cmp(b.site.dir()));
     Ok(found)
 }
 

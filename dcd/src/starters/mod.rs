@@ -16,23 +16,28 @@
 mod bury;
 mod connect;
 mod control;
+pub mod errand;
 mod find;
 mod lock;
 mod output;
+mod site;
 mod start;
 
 pub use bury::bury;
 pub use connect::{ConnectError, Lost};
 pub use control::{Control, Event, Told};
-pub use find::{Found, Life, find, life};
+pub use find::{Found, Life, find, find_with, life};
 pub use lock::{HeldElsewhere, Lock};
 pub use output::{OutputEvent, OutputReader};
+pub use site::Site;
 pub use start::{StartError, Starting, start, start_with};
 
 /// The name of a starter's socket in its job's directory.
 pub const SOCKET: &str = "starter.sock";
 /// The name of the file that it holds locked.
 pub const LOCK: &str = "starter.lock";
+/// The word that sends the starter's program on an [`errand`].
+pub const SWEEP_WORD: &str = "sweep";
 /// The word that makes the starter's program serve a directory.
 pub const SERVE_WORD: &str = "serve";
 /// The word before how long it lives without a lease, in ms.

@@ -8,7 +8,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::unistd::Pid;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::time::Duration;
 use thiserror::Error;
@@ -27,6 +27,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// dc-exec does not start it.
+    #[error(transparent)]
+    Privileged(#[from] crate::privileged::PrivilegedError),
     /// It has ended at once.
     #[error("the starter ended at once ({how}){}", after_colon(.said))]
     Ended {
@@ -82,6 +85,41 @@ pub fn start_with(
 }
 
 impl Starting {
+    /// One whose process this makes, with its words going to the given descriptor.
+    pub(super) fn through(
+        spawn: impl FnOnce(BorrowedFd<'_>) -> Result<Pid, StartError>,
+    ) -> Result<Self, StartError> {
+        let failed = |source: io::Error| StartError::Exec { path: "dc-exec".to_owned(), source };
+        let said = memfd_create("dc-starter", MFdFlags::MFD_CLOEXEC).map_err(|e| failed(e.into()))?;
+        let pid = spawn(said.as_fd())?;
+        let pidfd = PidFd::open(pid).map_err(|e| failed(e.into()))?;
+        Ok(Self { pid, pidfd, said: File::from(said), is_reaped: false })
+    }
+
+    /// Waits for its end, and gives what its exit status means.
+    ///
+    /// # Errors
+    /// When it means nothing.
+    pub(super) fn wait_for<T>(mut self, meaning: impl Fn(u8) -> Option<T>) -> Result<T, StartError> {
+        loop {
+            let end = match reap(Whose::Pid(self.pid)) {
+                Ok(Some((_, end))) => end,
+                Ok(None) => {
+                    self.pidfd.wait_end(u16::MAX);
+                    continue;
+                }
+                Err(errno) => return Err(self.ended(errno.desc().to_owned())),
+            };
+            self.is_reaped = true;
+            return match end {
+                End::Exited(status) => {
+                    meaning(status).ok_or_else(|| self.ended(format!("exit status {status}")))
+                }
+                End::Signalled(signal) => Err(self.ended(format!("signal {signal}"))),
+            };
+        }
+    }
+
     /// Readable when [`Starting::try_finish`] has an answer.
     #[must_use]
     pub fn as_fd(&self) -> BorrowedFd<'_> {

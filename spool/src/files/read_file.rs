@@ -19,6 +19,19 @@ pub struct ReadFile {
 }
 
 impl ReadFile {
+    /// Of a file that another has opened: `named` is for people, in a directory that is there.
+    ///
+    /// # Errors
+    /// When it is no regular file.
+    pub(crate) fn of(dir: &Dir, file: std::fs::File, named: &Path) -> Result<Self, FileError> {
+        let (fd, path) = (OwnedFd::from(file), named.to_owned());
+        let stat = dir.disk().stat(fd.as_fd()).map_err(|errno| FileError::os(Op::Open, &path, errno))?;
+        if kind_of(&stat) != Kind::File {
+            return Err(FileError { op: Op::Open, path, reason: Reason::NotRegular });
+        }
+        Ok(Self { dir: dir.clone(), fd, path, stat })
+    }
+
     /// Opens a name in `dir`, one component.
     pub(super) fn open(dir: &Dir, name: &OsStr) -> Result<Self, FileError> {
         let path = dir.path_of(name);

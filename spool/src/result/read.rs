@@ -1,11 +1,12 @@
 //! Reading a result: held against its name and job; verified whole, or while it streams.
 
 use super::{Head, Results};
-use crate::files::FileError;
+use crate::files::{Dir, FileError, ReadFile};
 use crate::header::{FileKind, HeaderError};
 use crate::layout;
 use crate::record_file::{RecordError, RecordFile};
-use dc_model::{Attempt, ResultMeta, SubtaskId};
+use dc_model::{Attempt, JobUuid, ResultMeta, SubtaskId};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -23,13 +24,7 @@ impl Results {
     /// When there is none, its header is damaged, its length is not what that says, or it is another's.
     pub fn reader(&self, subtask: SubtaskId, attempt: Attempt) -> Result<Reader, RecordError> {
         let file = RecordFile::open(&self.dir, &layout::result(subtask, attempt), FileKind::Result)?;
-        let header = *file.header();
-        header.check_job(self.job).map_err(|why| file.refused(why))?;
-        if (header.subtask, header.attempt, header.step) != (subtask, attempt, 0) {
-            return Err(file.refused(HeaderError::Misplaced));
-        }
-        let head = Head::decode(file.more(), header.payload_bytes).map_err(|why| file.refused(why))?;
-        Ok(Reader { file, head })
+        Reader::check(file, self.job, subtask, attempt)
     }
 
     /// Opens an attempt's result and verifies all of it.
@@ -44,6 +39,38 @@ impl Results {
 }
 
 impl Reader {
+    /// As [`Results::reader`], of a file that another has opened; `named` says where it is.
+    ///
+    /// # Errors
+    /// As [`Results::reader`].
+    pub fn of_file(
+        file: File,
+        named: &Path,
+        job: JobUuid,
+        subtask: SubtaskId,
+        attempt: Attempt,
+    ) -> Result<Self, RecordError> {
+        // What a file is read through, whichever directory it is in.
+        let file = ReadFile::of(&Dir::open(Path::new("/"))?, file, named)?;
+        let file = RecordFile::of(file, named.to_owned(), FileKind::Result)?;
+        Self::check(file, job, subtask, attempt)
+    }
+
+    fn check(
+        file: RecordFile,
+        job: JobUuid,
+        subtask: SubtaskId,
+        attempt: Attempt,
+    ) -> Result<Self, RecordError> {
+        let header = *file.header();
+        header.check_job(job).map_err(|why| file.refused(why))?;
+        if (header.subtask, header.attempt, header.step) != (subtask, attempt, 0) {
+            return Err(file.refused(HeaderError::Misplaced));
+        }
+        let head = Head::decode(file.more(), header.payload_bytes).map_err(|why| file.refused(why))?;
+        Ok(Reader { file, head })
+    }
+
     /// What it holds.
     #[must_use]
     pub fn head(&self) -> Head {

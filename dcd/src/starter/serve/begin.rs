@@ -12,14 +12,16 @@ use crate::starter::inherited::PROGRESS;
 use crate::starter::{Control, OutputSocket, Starter};
 use crate::starters::{FIRST_LEASE_WORD, RECORD_BINDINGS_WORD, SERVE_WORD};
 use dc_model::exit;
+use dc_spool::layout;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::{ForkResult, dup2_stderr, dup2_stdin, dup2_stdout, fork, pipe2, read, setsid, write};
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use thiserror::Error;
@@ -139,6 +141,7 @@ fn progress_place() -> nix::Result<OwnedFd> {
 
 fn make(request: &Request, progress: OwnedFd) -> Result<Starter, BeginError> {
     let door = Door::open(&request.dir)?;
+    make_layout(&request.dir)?;
     // No directory that somebody wants to unmount is held.
     let _ = std::env::set_current_dir("/");
     let starter_inc = random().map_err(|e| BeginError::Os("reading /dev/urandom", e))?;
@@ -151,6 +154,17 @@ fn make(request: &Request, progress: OwnedFd) -> Result<Starter, BeginError> {
     starter.binds = request.binds;
     starter.serve = Some(Box::new(Serve::new(door, lease, starter_inc)));
     Ok(starter)
+}
+
+/// Where dcd is another user it cannot make what a job's directory has: then it is empty, and this is the first there.
+fn make_layout(dir: &Path) -> Result<(), BeginError> {
+    for name in [layout::CKPT, layout::RESULT] {
+        match DirBuilder::new().mode(layout::DIR_MODE).create(dir.join(name)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made.map_err(|error| BeginError::Os("making the directories of a job", error))?,
+        }
+    }
+    Ok(())
 }
 
 fn random() -> io::Result<u64> {

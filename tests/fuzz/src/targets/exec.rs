@@ -24,7 +24,7 @@ pub fn requests() -> Vec<Vec<u8>> {
             let mut request = Request::new(verb, 1234, [7; 16]);
             match verb {
                 Verb::Start => (request.digest, request.first_lease_ms) = ([9; 32], 60_000),
-                Verb::Kill => request.signal = 9,
+                Verb::Kill | Verb::Sweep => request.signal = 9,
                 Verb::Open => request.name = "ckpt/00000001/a000001-s00000000000000000002.ckpt".into(),
                 Verb::Remove | Verb::Connect => {}
             }
