@@ -43,7 +43,9 @@ const SUBMIT: u64 = 2;
 const ATTACH: u64 = 3;
 /// A submission whose answer was lost is asked for again, for so long.
 const PATIENCE: Duration = Duration::from_secs(60);
-const PAUSE: Duration = Duration::from_millis(500);
+/// Before anything is submitted the user rather hears soon that nobody is there; one that is started again has answered by then.
+const PATIENCE_BEFORE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(200);
 
 /// What dcrun was started with, for either way to a job.
 pub struct Asked<'a> {
@@ -78,8 +80,7 @@ struct Followed {
 /// # Errors
 /// When it is not taken, or cannot be followed.
 pub fn submit(asked: Asked<'_>, job: &NewJob, spool: Option<&Path>) -> Result<u8, Error> {
-    let mut wire = Wire::dial(&asked.target)?;
-    let nodes = wire.nodes(&asked.signals)?;
+    let (wire, nodes) = until_answered(None, PATIENCE_BEFORE, &asked, |wire| wire.nodes(&asked.signals))?;
     let mut made = setup::elsewhere(job, &asked.view, asked.at, &nodes)?;
     let wanted = &job.nodes.wants;
     bcast::hand_out(&job.nodes.bcast, &asked.at.cwd, &mut made.record, wanted, &nodes, &asked.target)?;
@@ -87,12 +88,14 @@ pub fn submit(asked: Asked<'_>, job: &NewJob, spool: Option<&Path>) -> Result<u8
         made.mpi_warning.iter().for_each(|text| words::say(text));
     }
     let (question, uuid) = (submission(&made, job, &asked.view)?, made.record.uuid);
-    let (mut wire, id) = submit_until_answered(wire, &question, &asked)?;
+    let (wire, id) = until_answered(Some(wire), PATIENCE, &asked, |wire| submitted(wire, &question, &asked))?;
     if job.nodes.detach {
         wire.close();
         return detached(id, uuid, &made, &asked);
     }
-    let answer = attach(&mut wire, WhichJob::Uuid(uuid), &asked.signals)?;
+    let (wire, answer) = until_answered(Some(wire), PATIENCE, &asked, |wire| {
+        attach(wire, WhichJob::Uuid(uuid), &asked.signals)
+    })?;
     let followed = Followed {
         id: answer.0,
         record: made.record,
@@ -110,8 +113,7 @@ pub fn submit(asked: Asked<'_>, job: &NewJob, spool: Option<&Path>) -> Result<u8
 /// # Errors
 /// When there is no such job, or it cannot be followed.
 pub fn attach_to(mut asked: Asked<'_>, job: WhichJob, spool: Option<&Path>) -> Result<u8, Error> {
-    let mut wire = Wire::dial(&asked.target)?;
-    let nodes = wire.nodes(&asked.signals)?;
+    let (mut wire, nodes) = until_answered(None, PATIENCE_BEFORE, &asked, |wire| wire.nodes(&asked.signals))?;
     let (id, wants, bytes) = attach(&mut wire, job, &asked.signals)?;
     let foreign = |source| ClusterError::Foreign { place: wire.place().to_owned(), source };
     let record = dc_spool::job::decode(&bytes)
@@ -145,35 +147,35 @@ fn submission(made: &Submission, job: &NewJob, view: &View) -> Result<FromClient
     Ok(FromClient::Submit { request: SUBMIT, key, wants: Box::new(wants), record })
 }
 
-/// Asks until there is an answer: the key makes it one job, however often it is asked for.
-fn submit_until_answered(
-    mut wire: Wire,
-    question: &FromClient,
+/// Asks until there is an answer, on this connection or a new one: a scheduler that is started again is back in a moment.
+fn until_answered<T>(
+    mut wire: Option<Wire>,
+    patience: Duration,
     asked: &Asked<'_>,
-) -> Result<(Wire, u64), Error> {
+    ask: impl Fn(&mut Wire) -> Result<T, ClusterError>,
+) -> Result<(Wire, T), ClusterError> {
     let began = Instant::now();
+    let mut first = None;
     loop {
-        let error = match wire.ask(question, SUBMIT, &asked.signals) {
-            Ok(ToClient::Accepted { id, .. }) => return Ok((wire, id)),
-            Ok(_) => ClusterError::Silent { place: wire.place().to_owned() },
-            Err(error) => error,
-        };
-        if !error.may_pass() {
-            return Err(error.into());
+        let dialled = wire.take().map_or_else(|| Wire::dial(&asked.target), Ok);
+        match dialled.and_then(|mut wire| ask(&mut wire).map(|answer| (wire, answer))) {
+            Ok(all) => return Ok(all),
+            Err(error) if error.may_pass() && began.elapsed() < patience => drop(first.get_or_insert(error)),
+            // The first error says more.
+            Err(error) => return Err(first.filter(|_| error.may_pass()).unwrap_or(error)),
         }
-        wire = loop {
-            match Wire::dial(&asked.target) {
-                Ok(wire) => break wire,
-                Err(again) if again.may_pass() && began.elapsed() < PATIENCE => {
-                    if let Some(signal) = asked.signals.next() {
-                        return Err(ClusterError::Signal(signal).into());
-                    }
-                    std::thread::park_timeout(PAUSE);
-                }
-                // The first error says more.
-                Err(_) => return Err(error.into()),
-            }
-        };
+        if let Some(signal) = asked.signals.next() {
+            return Err(ClusterError::Signal(signal));
+        }
+        std::thread::park_timeout(PAUSE);
+    }
+}
+
+/// The key of a submission makes it one job, however often it is asked for.
+fn submitted(wire: &mut Wire, question: &FromClient, asked: &Asked<'_>) -> Result<u64, ClusterError> {
+    match wire.ask(question, SUBMIT, &asked.signals)? {
+        ToClient::Accepted { id, .. } => Ok(id),
+        _ => Err(ClusterError::Silent { place: wire.place().to_owned() }),
     }
 }
 
