@@ -112,6 +112,29 @@ fn a_flood_comes_whole() {
 }
 
 #[test]
+fn results_are_merged_as_on_one_machine() {
+    let cluster = Cluster::start();
+    let list: String = (0..40).map(|i| format!("s{i} {}\n", i % 7 + 1)).collect();
+    cluster.scratch.write("list", list);
+    let script = "echo \"subtask $DC_SUBTASK: $DC_CELLS cells\"";
+    let merged = ["", "--local "].map(|local| {
+        let line = format!("{local}-n 4 --subtasks list --result stdout --merge concat:merged");
+        let finished = cluster.dcrun(&line).script(script).run().ends_with(0);
+        assert!(finished.err().contains("results are merged into"), "{}", finished.err());
+        let text = fs::read_to_string(cluster.scratch.path("merged")).unwrap();
+        fs::remove_file(cluster.scratch.path("merged")).unwrap();
+        text
+    });
+    assert_eq!(merged[0].lines().count(), 40);
+    assert_eq!(merged[0], merged[1]);
+    // To a command, in the order of subtasks.
+    let line = "-n 4 --subtasks list --result stdout --merge exec:cksum";
+    let sums = ["", "--local "]
+        .map(|local| cluster.dcrun(&format!("{local}{line}")).script(script).run().ends_with(0).out());
+    assert_eq!(sums[0], sums[1]);
+}
+
+#[test]
 fn files_of_output_are_written_on_the_nodes() {
     let cluster = Cluster::start();
     let _ = cluster.dcrun("-n 2 -o out-%t").script("echo $DC_RANK").run().ends_with(0);
