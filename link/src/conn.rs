@@ -151,6 +151,13 @@ impl Conn {
         self.session.send(kind, body)
     }
 
+    /// The socket, for what is no frame any more: for a relay, where both sides have said so in frames. With the place
+    /// that the connection has. `None`, and an end: the session is not up, or bytes of it wait yet.
+    #[must_use]
+    pub fn into_plain(self) -> Option<(Socket, Option<Place>)> {
+        self.session.is_at_rest().then_some((self.socket, self.place))
+    }
+
     fn after(&mut self, result: Result<(), LinkError>, now_ns: u64) -> Result<(), LinkError> {
         if !self.session.is_unproved()
             && let Some(place) = &mut self.place

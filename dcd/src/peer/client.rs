@@ -3,11 +3,10 @@
 //!
 //! A connection that is lost is the caller's to make again, with [`Stream::have`]: nothing is lost or doubled over that.
 
-use super::{ALIVE_NS, DIALLED, clock, settings};
-use dc_link::{
-    Admission, BadRule, Conn, Endpoint, Event, Fingerprint, LinkError, LocalError, LocalPolicy, Peers, Role,
-    SendError, Session, Socket, UnixSeconds, connect_tcp, dial_local,
-};
+use super::dial::{DialError, dial_for};
+use super::relay::{Relay, Unreachable};
+use super::{ALIVE_NS, clock};
+use dc_link::{BadRule, Conn, Endpoint, Event, Fingerprint, LinkError, LocalError, Peers, SendError};
 use dc_model::JobUuid;
 use dc_model::cluster::peer::{FromPeer, TO_PEER, ToPeer};
 use dc_model::codec::DecodeError;
@@ -30,6 +29,19 @@ pub enum NodeAt {
     Tls {
         /// Its port.
         to: SocketAddr,
+        /// This command's key.
+        endpoint: Endpoint,
+        /// The cluster.
+        peers: Arc<Peers>,
+        /// The node's key, as the scheduler told it.
+        key: Option<Fingerprint>,
+    },
+    /// By TLS, straight or through a relay where that does not go.
+    Relayed {
+        /// Its port, as the scheduler tells it.
+        to: String,
+        /// The relay.
+        by: Arc<Relay>,
         /// This command's key.
         endpoint: Endpoint,
         /// The cluster.
@@ -61,6 +73,9 @@ pub enum StreamError {
     /// The node sends nothing more, and why: another try goes no better.
     #[error("the node refuses: {0}")]
     Refused(String),
+    /// Neither straight nor by the relay.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
     /// What came is no message.
     #[error("the node sent a message that {0}")]
     Message(#[from] DecodeError),
@@ -73,6 +88,18 @@ pub enum StreamError {
     /// It has ended the connection.
     #[error("the node has ended the connection: {0}")]
     Ended(String),
+}
+
+impl From<DialError> for StreamError {
+    fn from(error: DialError) -> Self {
+        match error {
+            DialError::Link(error) => Self::Link(error),
+            DialError::Local(error) => Self::Local(error),
+            DialError::Connect { to, source } => Self::Connect { to, source },
+            DialError::Unreachable(error) => Self::Unreachable(error),
+            DialError::Rules(error) => Self::Rules(error),
+        }
+    }
 }
 
 /// What comes.
@@ -106,28 +133,13 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Begins to connect; nothing waits. `have`: up to where everything was taken on an earlier connection.
+    /// Begins to connect; nothing waits but for a relay. `have`: up to where everything was taken on an earlier connection.
     ///
     /// # Errors
     /// [`StreamError`].
     pub fn dial(node: &NodeAt, job: JobUuid, have: Option<OutputAt>) -> Result<Self, StreamError> {
+        let conn = dial_for(node, TO_PEER)?;
         let now = clock::boottime_ns();
-        let settings = settings(DIALLED, TO_PEER)?;
-        let conn = match node {
-            NodeAt::Tls { to, endpoint, peers, key } => {
-                let mut admission = Admission::of(Arc::clone(peers), &[Role::Node]);
-                if let Some(key) = key {
-                    admission = admission.only(*key);
-                }
-                let session = Session::dial(endpoint, admission, settings, now, UnixSeconds::now())?;
-                let socket = connect_tcp(*to).map_err(|source| StreamError::Connect { to: *to, source })?;
-                Conn::new(Socket::Tcp(socket), session)
-            }
-            NodeAt::Local(path, users) => {
-                let (socket, who) = dial_local(path, &LocalPolicy::Listed(users.clone()))?;
-                Conn::new(Socket::Unix(socket), Session::local(who, settings, now))
-            }
-        };
         Ok(Self { conn, job, is_up: false, starter_inc: None, have, told: have, said_ns: now })
     }
 

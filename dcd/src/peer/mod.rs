@@ -4,6 +4,7 @@
 //!
 //! - `port`: the listening, and who may come in. `serve`: one connection, from what it asks for on.
 //! - `stream`: a job's output and standard input.
+//! - [`relay`]: the way to a node that a command cannot connect to.
 //! - `data`: what is no stream, over a `line`: `results` that [`fetch`] fetches.
 
 pub mod broadcast;
@@ -15,6 +16,7 @@ pub mod fetch;
 mod line;
 mod port;
 pub(crate) mod reach;
+pub mod relay;
 mod results;
 mod serve;
 mod stream;

@@ -44,7 +44,7 @@ pub fn hand_out(
             fingerprint: row.fingerprint.clone(),
         })
         .collect();
-    let way = Nodes::of(target)?;
+    let way = Nodes::of(target, |_| {})?;
     let dial = |node: &NodeAddress| {
         let row = rows.iter().find(|row| row.name == node.name)?;
         way.at(row).ok()

@@ -250,7 +250,9 @@ fn follow(asked: Asked<'_>, wire: Wire, job: Followed, nodes: Vec<NodeRow>) -> R
         stdin_kept_bytes: stdin_kept_bytes.unwrap_or(0),
     };
     let target = Arc::new(target);
-    let reach = peer::reach(&target)?;
+    let told = mailbox.clone();
+    let relayed = move |at: &str| told.push(Notice::Streams(streams::Told::Relayed(at.to_owned())));
+    let reach = peer::reach(&target, relayed)?;
     let follower = Follower::new(parts, wire, target, reach, signals, mailbox);
     let mut follower = follower.map_err(SetupError::system("begin to follow the job"))?;
     let finish = follower.work();

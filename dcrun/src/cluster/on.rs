@@ -326,6 +326,11 @@ impl Follower {
             Notice::Streams(streams::Told::Missed(node, why)) => {
                 self.front.say(format!("what ranks on {node} wrote last may be missing: {why}"));
             }
+            Notice::Streams(streams::Told::Relayed(at)) => {
+                self.front.tell_detail(|| {
+                    format!("nodes cannot be reached from here: what they send comes by the relay at {at}")
+                });
+            }
             Notice::Input(read) => {
                 let trouble = self.input.as_mut().and_then(|input| input.on_read(read));
                 trouble.into_iter().for_each(|text| self.front.say(text));

@@ -9,6 +9,7 @@ use dc_model::JobUuid;
 use dc_model::cluster::NodeRow;
 use dc_model::wire::{FrameBuffer, FromStarter, OutputAt, ToStarter};
 use dcd::peer::client::{NodeAt, Stream, StreamError, StreamEvent};
+use dcd::peer::relay::Relay;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::User;
@@ -21,12 +22,16 @@ use std::sync::Arc;
 
 const READ_BYTES: usize = 64 << 10;
 
-/// The way to nodes, with this side's key where it has one.
+/// The way to nodes, with this side's key where it has one. `told` is called once, with the relay's address, when a node is
+/// reached by that alone.
 ///
 /// # Errors
 /// When the scheduler is spoken to by TLS, and there is no key to be had.
-pub fn reach(target: &Arc<Target>) -> Result<Arc<dyn Reach>, ClusterError> {
-    Ok(Arc::new(Nodes::of(target)?))
+pub fn reach(
+    target: &Arc<Target>,
+    told: impl Fn(&str) + Send + Sync + 'static,
+) -> Result<Arc<dyn Reach>, ClusterError> {
+    Ok(Arc::new(Nodes::of(target, told)?))
 }
 
 fn own(target: &Target) -> Result<(Endpoint, Arc<Peers>), ClusterError> {
@@ -42,12 +47,16 @@ fn own(target: &Target) -> Result<(Endpoint, Arc<Peers>), ClusterError> {
 /// How nodes are dialled from here.
 pub(super) struct Nodes {
     own: Option<(Endpoint, Arc<Peers>)>,
+    relay: Option<Arc<Relay>>,
     users: Vec<u32>,
 }
 
 impl Nodes {
-    /// With this side's key where it has one.
-    pub(super) fn of(target: &Target) -> Result<Self, ClusterError> {
+    /// With this side's key where it has one; `told` as for [`reach`].
+    pub(super) fn of(
+        target: &Target,
+        told: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Result<Self, ClusterError> {
         let needs_key = target.places.iter().any(|place| matches!(place, Place::Tcp(_)));
         let own = match own(target) {
             Ok(own) => Some(own),
@@ -56,7 +65,10 @@ impl Nodes {
             Err(_) => None,
         };
         let users = User::from_name("dc").ok().flatten().map(|user| user.uid.as_raw());
-        Ok(Self { own, users: users.into_iter().collect() })
+        let relay = target.relay.as_ref().zip(own.as_ref()).map(|(at, (endpoint, peers))| {
+            Arc::new(Relay::new(at.to_string(), endpoint.clone(), Arc::clone(peers), told))
+        });
+        Ok(Self { own, relay, users: users.into_iter().collect() })
     }
 
     pub(super) fn at(&self, node: &NodeRow) -> Result<NodeAt, Unreached> {
@@ -70,13 +82,16 @@ impl Nodes {
             Place::Tcp(HostPort { host, port }) => {
                 let (endpoint, peers) =
                     self.own.clone().ok_or_else(|| failed("this side has no key to show it".to_owned()))?;
-                let found =
-                    (host.as_str(), port).to_socket_addrs().map_err(|error| failed(error.to_string()))?;
-                let to = found.into_iter().next().ok_or_else(|| failed(format!("{host} has no address")))?;
                 let key = match node.fingerprint.as_str() {
                     "" => None,
                     text => Some(Fingerprint::parse(text).map_err(|error| failed(error.to_string()))?),
                 };
+                if let Some(by) = self.relay.clone() {
+                    return Ok(NodeAt::Relayed { to: node.address.clone(), by, endpoint, peers, key });
+                }
+                let found =
+                    (host.as_str(), port).to_socket_addrs().map_err(|error| failed(error.to_string()))?;
+                let to = found.into_iter().next().ok_or_else(|| failed(format!("{host} has no address")))?;
                 Ok(NodeAt::Tls { to, endpoint, peers, key })
             }
         }

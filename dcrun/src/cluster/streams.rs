@@ -57,6 +57,8 @@ pub enum Told {
     },
     /// A node whose output was not all had: its name, and why.
     Missed(String, String),
+    /// Nodes are reached by the relay at this address, because they are not straight.
+    Relayed(String),
 }
 
 /// A node's way.

@@ -1,7 +1,7 @@
 //! Which scheduler is meant: what an option says, then `DC_SCHED`, then dc.toml.
 
 use super::ClusterError;
-use dc_config::{Config, Place, SCHEDULER_VARIABLE, Surroundings};
+use dc_config::{Config, HostPort, Place, Relay, SCHEDULER_VARIABLE, Surroundings};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,6 +26,8 @@ pub struct Target {
     pub peers: PathBuf,
     /// How long connecting may take.
     pub timeout: Duration,
+    /// What is asked for nodes that cannot be reached.
+    pub relay: Option<HostPort>,
 }
 
 impl Target {
@@ -64,11 +66,16 @@ impl Target {
 
     fn of(config: Config, place: Option<Place>) -> Self {
         let client = config.client;
+        let relay = match config.streams.relay {
+            Relay::At(at) => Some(at),
+            Relay::None => None,
+        };
         Self {
             places: place.map_or(client.schedulers, |place| vec![place]),
             key: client.key,
             peers: client.peers,
             timeout: client.connect_timeout,
+            relay,
         }
     }
 

@@ -5,6 +5,7 @@ mod dump;
 mod fsck;
 mod init;
 mod place;
+mod relay;
 mod run;
 mod token;
 mod trust;
@@ -39,6 +40,8 @@ pub struct Cli {
 enum Command {
     /// Run the daemon, as dcsched without a command does
     Run(run::Args),
+    /// Move bytes between commands and nodes that they cannot reach, for streams.relay of dc.toml
+    Relay(relay::Args),
     /// Make a state directory, a key and a peers file, for a new cluster
     Init(init::Args),
     /// Read all of a state directory and say what is damaged; status 1 where something is
@@ -119,6 +122,7 @@ pub fn run(cli: Cli) -> ExitCode {
         }
         None => run::run(cli.run),
         Some(Command::Run(args)) => run::run(args),
+        Some(Command::Relay(args)) => relay::run(args),
         Some(Command::Init(args)) => init::run(&args, &mut out),
         Some(Command::Fsck(args)) => fsck::run(&args, &mut out),
         Some(Command::Dump(args)) => dump::run(&args, &mut out),

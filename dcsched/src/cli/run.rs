@@ -27,7 +27,7 @@ pub fn run(args: Args) -> Result<u8, Failed> {
 }
 
 /// One line for each event of interest, to standard error.
-fn log() {
+pub(super) fn log() {
     let filter = std::env::var(LOG_VARIABLE).unwrap_or_else(|_| "info".to_owned());
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("trace"));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_ansi(false);

@@ -33,6 +33,10 @@ mod turn;
 pub use open::{check_config, open, replayed};
 pub use settings::Settings;
 
+pub(crate) use clock::now;
+pub(crate) use poller::{Interest, Poller};
+pub(crate) use signals::{Signals, Wish};
+
 use dc_config::Config;
 use dc_model::{JobUuid, SubtaskId, Tick};
 use dcsched_core::cluster::{Action, Cluster, Event, JobId, NodeId};
@@ -43,8 +47,6 @@ use journal::Journal;
 use known::Known;
 use links::{LinkId, Links};
 use nodes::NodeFacts;
-use poller::Poller;
-use signals::Signals;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use thiserror::Error;

@@ -74,6 +74,14 @@ impl Poller {
         self.epoll.modify(fd, &mut EpollEvent::new(interest.flags(), token))
     }
 
+    /// Takes it out: not even its end is told any more.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn remove(&self, fd: impl AsFd) -> Result<(), Errno> {
+        self.epoll.delete(fd)
+    }
+
     /// Waits for at most so long (`None`: for ever), and says what is ready.
     ///
     /// # Errors

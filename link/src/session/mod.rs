@@ -560,6 +560,16 @@ impl Session {
         self.outbox.is_congested()
     }
 
+    /// Whether it is up, and nothing waits either way.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.stage == Stage::Up
+            && self.closing == Closing::No
+            && !self.has_ended
+            && self.inbox.is_empty()
+            && self.outbox.is_empty()
+            && !self.wire.want_write()
+    }
+
     /// Ends the session: what is queued is sent, then the words (at most 256 bytes, the rest is cut), then nothing.
     pub fn close(&mut self, text: &str) {
         if self.closing != Closing::No || matches!(self.stage, Stage::Failed(_)) {

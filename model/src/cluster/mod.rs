@@ -12,6 +12,7 @@ mod lists;
 pub mod node;
 pub mod peer;
 mod record;
+pub mod relay;
 mod rows;
 mod wants;
 
@@ -20,6 +21,7 @@ pub use data::{FromData, ToData};
 pub use node::{FromNode, ToNode};
 pub use peer::{FromPeer, ToPeer};
 pub use record::ClusterRecord;
+pub use relay::{FromRelayed, ToRelayed};
 pub use rows::{JobRow, NodeRow, NodeState, SubtaskRow};
 pub use wants::{NodeWants, Wants};
 

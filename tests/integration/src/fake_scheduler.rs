@@ -58,8 +58,17 @@ impl FakeScheduler {
     ///
     /// # Panics
     /// When it cannot listen.
-    pub fn start(
+    pub fn start(dir: &Path, script: impl FnMut(usize, &FromClient, &mut Answer) + Send + 'static) -> Self {
+        Self::start_with(dir, vec![node(1), node(2)], script)
+    }
+
+    /// As [`FakeScheduler::start`], with these nodes.
+    ///
+    /// # Panics
+    /// When it cannot listen.
+    pub fn start_with(
         dir: &Path,
+        nodes: Vec<NodeRow>,
         mut script: impl FnMut(usize, &FromClient, &mut Answer) + Send + 'static,
     ) -> Self {
         let path = dir.join("sched");
@@ -72,7 +81,7 @@ impl FakeScheduler {
                 let _ = poll(&mut [PollFd::new(listener.as_fd(), PollFlags::POLLIN)], 50u16);
                 if let Some((stream, credentials)) = listener.accept().unwrap() {
                     let session = Session::local(credentials, settings(), 0);
-                    serve(Conn::new(Socket::Unix(stream), session), &theirs, |message, answer| {
+                    serve(Conn::new(Socket::Unix(stream), session), &nodes, &theirs, |message, answer| {
                         script(connection, message, answer);
                     });
                     connection += 1;
@@ -107,7 +116,12 @@ fn settings() -> Settings {
     Settings { outbox_bytes_max: 16 << 20, ..Settings::new(VERSION, Arc::new(Rules::new(&rules).unwrap())) }
 }
 
-fn serve(mut conn: Conn, stop: &AtomicBool, mut script: impl FnMut(&FromClient, &mut Answer)) {
+fn serve(
+    mut conn: Conn,
+    nodes: &[NodeRow],
+    stop: &AtomicBool,
+    mut script: impl FnMut(&FromClient, &mut Answer),
+) {
     let began = Instant::now();
     loop {
         let now_ns = began.elapsed().as_nanos() as u64;
@@ -126,7 +140,7 @@ fn serve(mut conn: Conn, stop: &AtomicBool, mut script: impl FnMut(&FromClient, 
         for message in messages {
             let mut answer = Answer::default();
             if let FromClient::ListNodes { request } = message {
-                answer.say(ToClient::Nodes { request, nodes: vec![node(1), node(2)] });
+                answer.say(ToClient::Nodes { request, nodes: nodes.to_vec() });
             } else {
                 script(&message, &mut answer);
             }
