@@ -1,7 +1,7 @@
 //! Rows as a table: as wide as the terminal, or as it comes where there is none. Text of others is escaped.
 
 use super::columns::Column;
-use comfy_table::{CellAlignment, ContentArrangement, Table};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
 use dc_spool::files::shown;
 
 /// The width of the terminal that standard output is, in characters.
@@ -34,6 +34,11 @@ fn draw_in<R>(columns: &[&Column<R>], rows: &[R], has_header: bool, width: Optio
         drawn.set_padding((0, 2));
         if column.is_number {
             drawn.set_cell_alignment(CellAlignment::Right);
+            drawn.set_constraint(ColumnConstraint::ContentWidth);
+        } else {
+            // A header is not broken.
+            let least = u16::try_from(column.name.len() + 2).unwrap_or(u16::MAX);
+            drawn.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));
         }
     }
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()

@@ -309,7 +309,8 @@ fn variables_of_a_rank() {
     let listed = variables_in_items(&section(&page, "Sh", "ENVIRONMENT"));
     let of_merge = variables_in_items(&section(&page, "Ss", "Set for a command that merges"));
     let of_mpi = variables_in_items(&section(&page, "Ss", "Set in an MPI job"));
-    let others: Words = of_user(&page).union(&of_merge).chain(&of_mpi).cloned().collect();
+    let of_files = variables_in_items(&section(&page, "Ss", "Set where files were handed out"));
+    let others: Words = of_user(&page).union(&of_merge).chain(&of_mpi).chain(&of_files).cloned().collect();
     let set = listed.difference(&others).cloned().collect();
     assert_same("variables", ("a rank's environment", &found), ("dc-kernel(7)", &set));
 }
