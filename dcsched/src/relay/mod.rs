@@ -37,6 +37,8 @@ const GREETINGS_MAX: usize = 256;
 const UNPROVED_FROM_ONE_MAX: usize = 64;
 /// Descriptors besides connections: files that are read, the scheduler, listeners.
 const DESCRIPTORS_BESIDE: u64 = 64;
+/// Connections that are taken from one address of the relay in a turn.
+const ACCEPTS_MAX: usize = 64;
 /// How long a wait lasts at most, in ms: the peers file may have changed, threads may have ended.
 const LOOK_AGAIN_MS: u16 = 200;
 
@@ -202,15 +204,20 @@ impl Server {
         let admission = Admission::of(self.peers.peers(), &[Role::Client, Role::Submit, Role::Node]);
         let Ok(settings) = greet::settings() else { return };
         for acceptor in &mut self.acceptors {
-            let now = crate::daemon::now();
-            match acceptor.accept(&self.endpoint, &admission, &settings, now, UnixSeconds::now()) {
-                Ok(Some((conn, from))) => {
-                    let greeting =
-                        Greeting { conn, from, nodes: Arc::clone(&self.nodes), pump: Arc::clone(&self.pump) };
-                    greeting.spawn(&self.greetings);
+            // The kernel's queue is short: what does not fit into it is tried again after seconds.
+            for _ in 0..ACCEPTS_MAX {
+                if self.greetings.load(Ordering::Relaxed) >= GREETINGS_MAX {
+                    return;
                 }
-                Ok(None) => {}
-                Err(error) => debug!("{error}"),
+                let now = crate::daemon::now();
+                match acceptor.accept(&self.endpoint, &admission, &settings, now, UnixSeconds::now()) {
+                    Ok(Some((conn, from))) => {
+                        let (nodes, pump) = (Arc::clone(&self.nodes), Arc::clone(&self.pump));
+                        Greeting { conn, from, nodes, pump }.spawn(&self.greetings);
+                    }
+                    Ok(None) => break,
+                    Err(error) => debug!("{error}"),
+                }
             }
         }
     }
