@@ -176,7 +176,7 @@ fn run(name: &str, jobs: u64, subtasks: u64) {
         world.step(Event::Report { node, job: uuid, starter: 1, seq: done, report: Box::new(report) });
         reports.push_back(done);
         // Some reports come between two syncs.
-        if done % 16 == 0 || world.running.is_empty() {
+        if done.is_multiple_of(16) || world.running.is_empty() {
             world.sync();
         }
     }
