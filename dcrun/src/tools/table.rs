@@ -35,7 +35,7 @@ fn draw_in<R>(columns: &[&Column<R>], rows: &[R], has_header: bool, width: Optio
         if column.is_number {
             drawn.set_cell_alignment(CellAlignment::Right);
             drawn.set_constraint(ColumnConstraint::ContentWidth);
-        } else {
+        } else if has_header {
             // A header is not broken.
             let least = u16::try_from(column.name.len() + 2).unwrap_or(u16::MAX);
             drawn.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(least)));

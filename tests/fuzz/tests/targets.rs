@@ -54,6 +54,6 @@ macro_rules! targets {
 targets! {
     domain list to_starter from_starter output frames
     job header journal journal_damage checkpoint result cost
-    words pattern claim elf exec_request exec_config npy_header config
+    words pattern claim elf data exec_request exec_config npy_header config
     cluster_messages cluster_state
 }

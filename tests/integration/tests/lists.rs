@@ -293,10 +293,13 @@ fn dc_toml_is_read_again_in_the_middle_of_a_job() {
     fs::write(small.path("go"), "").unwrap();
     assert!(job.wait().unwrap().success());
     let all = small.rows("dcqueue", &["-s", "1"], "subtasks");
-    assert!(
-        all.len() == 4 && all.iter().all(|row| row["attempt"] == 1 && row["state"] == "completed"),
-        "{all:?}"
-    );
+    // Those that ran during the reload are still the first. With a shorter lease nodes register anew: an order that is on its
+    // way to one just then is given up, and given again under the next number.
+    let is_right = |row: &Value| row["state"] == "completed" && row["attempt"].as_u64() <= Some(2);
+    let of_before = rows.iter().map(|row| &row["subtask"]);
+    let is_first = |subtask: &Value| all.iter().any(|row| row["subtask"] == *subtask && row["attempt"] == 1);
+    assert!(all.len() == 4 && all.iter().all(is_right), "{all:?}");
+    assert!(of_before.into_iter().all(is_first), "{all:?}");
 }
 
 #[test]
